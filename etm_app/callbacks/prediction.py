@@ -1,0 +1,97 @@
+"""Topic proportions of documents as a table."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import BasePredictionWriter
+from torch import Tensor
+
+from etm_app.data.datamodule import BowDataModule
+from etm_app.errors import UserError
+
+__all__ = ["ThetaWriter"]
+
+
+class ThetaWriter(BasePredictionWriter):
+    """Writes what `predict` finds to Parquet: one row a document, in the order of the input.
+
+    Columns: ``row`` (from 0), ``id``, ``split`` and ``label`` where the corpus has them, ``status`` (``ok``, or
+    ``empty``: no word of it is in the vocabulary, and theta is the prior's mean), ``topic`` (the largest) and
+    ``theta_0`` … ``theta_{K-1}``.
+
+    Args:
+        path: The file; by default theta.parquet in the run folder.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        super().__init__(write_interval="batch")
+        self.path = path
+        self.written: Path | None = None
+        self.num_documents = 0
+        self.num_empty = 0
+        self._parts: Path | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Make the folder before anything is computed."""
+        if stage != "predict":
+            return
+        path = self.path or Path(trainer.log_dir or trainer.default_root_dir) / "theta.parquet"
+        if path.suffix != ".parquet":
+            raise UserError(f"prediction.path: {path} ends in {path.suffix or 'nothing'}; expected a name in .parquet.")
+        self.written = path.expanduser()
+        self._parts = self.written.with_name(f".{self.written.name}.parts")
+        try:
+            if trainer.is_global_zero:
+                shutil.rmtree(self._parts, ignore_errors=True)
+                self._parts.mkdir(parents=True)
+        except OSError as error:
+            raise UserError(
+                f"prediction.path: cannot write to {self.written.parent} ({error.strerror}); expected a folder to write to."
+            ) from error
+        trainer.strategy.barrier()
+
+    def write_on_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        prediction: tuple[Tensor, Tensor],
+        batch_indices: Sequence[int] | None,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        """Write the rows of a batch to a file of their own, named by process and batch."""
+        assert self._parts is not None and batch_indices is not None
+        theta, known = (tensor.float().cpu().numpy() for tensor in prediction)
+        table = pl.DataFrame(theta, schema=[f"theta_{topic}" for topic in range(theta.shape[1])]).select(
+            pl.Series("row", batch_indices, dtype=pl.Int64),
+            pl.Series("status", known).replace_strict({1.0: "ok", 0.0: "empty"}, return_dtype=pl.String),
+            pl.Series("topic", theta.argmax(axis=1), dtype=pl.Int32),
+            pl.all(),
+        )
+        table.write_parquet(self._parts / f"{batch_idx:09d}-{trainer.global_rank:05d}.parquet")
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Join the parts of all processes, in order, with the documents' ids."""
+        trainer.strategy.barrier()
+        if not trainer.is_global_zero or self._parts is None or self.written is None:
+            return
+        rows = pl.scan_parquet(self._parts / "*.parquet")
+        if trainer.world_size > 1:  # a sampler over processes repeats documents to make their shares equal
+            rows = rows.unique("row").sort("row")
+        datamodule = getattr(trainer, "datamodule", None)
+        if isinstance(datamodule, BowDataModule):
+            documents = datamodule.corpus.documents.with_row_index("row").cast({"row": pl.Int64}).lazy()
+        else:
+            documents = rows.select("row", pl.col("row").cast(pl.String).alias("id"))
+        joined = documents.join(rows, on="row", how="left", maintain_order="left")
+        unfinished = self.written.with_name(f".{self.written.name}.unfinished")
+        joined.sink_parquet(unfinished)
+        unfinished.replace(self.written)
+        shutil.rmtree(self._parts)
+        counts = pl.scan_parquet(self.written).select(pl.len(), (pl.col("status") == "empty").sum()).collect().row(0)
+        self.num_documents, self.num_empty = counts

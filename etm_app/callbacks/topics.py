@@ -1,0 +1,178 @@
+"""The topics as tables: on the terminal, in the run folder and in TensorBoard."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jsonargparse.typing import PositiveInt
+from numpy.typing import NDArray
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from etm_app.data.corpus import BowDataset
+from etm_app.data.datamodule import training_set
+from etm_app.metrics.topics import TOPIC_DEFINITIONS, npmi_coherence, topic_diversity
+from etm_app.model import LOSS_DEFINITIONS, ETM
+from etm_app.nn.sparse import num_tokens
+
+__all__ = ["TopicTables"]
+
+DEFINITIONS = {**LOSS_DEFINITIONS, **TOPIC_DEFINITIONS}
+METRIC_WORDS = 25
+CHUNK = 10_000  # documents looked at at once when counting over the training corpus
+
+
+class TopicTables(Callback):
+    """Measures the topics at every validation and test, and writes them as tables.
+
+    In the run folder, after every `validate` and `test` (`fit` ends with both, of its best checkpoint):
+    ``topics.csv`` and ``topics.json`` with top words, their probabilities, share and coherence of each topic;
+    ``metrics.json`` with the value and the definition of every metric.
+
+    Args:
+        num_words: Words shown of each topic.
+        num_neighbors: Nearest words shown of each of the model's queries.
+    """
+
+    def __init__(self, num_words: PositiveInt = 10, num_neighbors: PositiveInt = 8) -> None:
+        self.num_words = num_words
+        self.num_neighbors = num_neighbors
+        self.metrics: dict[str, float] = {}
+        self.topics: list[dict[str, Any]] = []
+        self.neighbors: dict[str, list[tuple[str, float]]] = {}
+        self.unknown_queries: list[str] = []
+        self.coherence: NDArray[np.float64] | None = None
+        self.folder: Path | None = None
+        self._training_set: BowDataset | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Find the training documents, which coherence is counted over."""
+        if self._training_set is None:
+            assert isinstance(pl_module, ETM)
+            self._training_set = training_set(getattr(trainer, "datamodule", None), pl_module.vocab_size)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log coherence, diversity and quality; show the topics in TensorBoard."""
+        if not trainer.sanity_checking:
+            self._measure(trainer, pl_module, "val")
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log coherence, diversity and quality; show the topics in TensorBoard."""
+        self._measure(trainer, pl_module, "test")
+
+    def _measure(self, trainer: Trainer, model: LightningModule, stage: str) -> None:
+        assert isinstance(model, ETM)
+        top_words = model.top_word_indices(METRIC_WORDS).cpu().numpy()
+        values = {"topic_diversity": topic_diversity(top_words)}
+        if self._training_set is not None:
+            self.coherence = npmi_coherence(top_words, self._training_set.chunks(CHUNK), model.vocab_size)
+            values["topic_coherence"] = float(self.coherence.mean())
+            values["topic_quality"] = values["topic_coherence"] * values["topic_diversity"]
+        model.log_dict({f"{stage}_{name}": value for name, value in values.items()}, rank_zero_only=True)
+        words = model.top_words(self.num_words)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+                rows = [f"| {topic} | {' '.join(row)} |" for topic, row in enumerate(words)]
+                text = "\n".join(["| topic | words |", "|---|---|", *rows])
+                logger.experiment.add_text(f"{stage}_topics", text, trainer.global_step)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the tables after `validate`; in the middle of a fit there is nothing final to write."""
+        if trainer.state.fn == "validate":
+            self._write(trainer, pl_module)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the tables."""
+        self._write(trainer, pl_module)
+
+    def _write(self, trainer: Trainer, model: LightningModule) -> None:
+        assert isinstance(model, ETM)
+        logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.metrics |= {name: value for name, value in logged.items() if name.startswith(("val_", "test_"))}
+        shares = self._shares(model)
+        probabilities = model.beta.topk(min(self.num_words, model.vocab_size)).values.tolist()
+        self.topics = [
+            {
+                "topic": topic,
+                "share": None if shares is None else float(shares[topic]),
+                "coherence": None if self.coherence is None else float(self.coherence[topic]),
+                "words": words,
+                "probabilities": probabilities[topic],
+            }
+            for topic, words in enumerate(model.top_words(self.num_words))
+        ]
+        known = set(model.vocab or ())
+        self.unknown_queries = [query for query in model.queries if query not in known]
+        self.neighbors = {
+            query: model.nearest_words(query, self.num_neighbors) for query in model.queries if query in known
+        }
+        if trainer.is_global_zero:
+            self.folder = Path(trainer.log_dir or trainer.default_root_dir)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write_files(self.folder)
+
+    def _shares(self, model: ETM) -> NDArray[np.float64] | None:
+        """Share of each topic in the training corpus: theta, documents weighed by their length, [K]."""
+        dataset = self._training_set
+        if dataset is None:
+            return None
+        total = np.zeros(model.beta.shape[0])
+        for start in range(0, len(dataset), CHUNK):
+            batch = dataset.__getitems__(range(start, min(start + CHUNK, len(dataset)))).to(model.device)
+            lengths = num_tokens(batch, batch.counts)
+            total += (lengths @ model.theta(batch)).double().cpu().numpy()
+        return total / total.sum()
+
+    def _write_files(self, folder: Path) -> None:
+        (folder / "topics.json").write_text(json.dumps(self.topics, indent=1, ensure_ascii=False), encoding="utf-8")
+        with (folder / "topics.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["topic", "share", "coherence", "rank", "word", "probability"])
+            for topic in self.topics:
+                for rank, (word, probability) in enumerate(
+                    zip(topic["words"], topic["probabilities"], strict=True), start=1
+                ):
+                    writer.writerow([topic["topic"], topic["share"], topic["coherence"], rank, word, probability])
+        metrics = {
+            name: {"value": value if np.isfinite(value) else None, "definition": definition_of(name)}
+            for name, value in sorted(self.metrics.items())
+        }
+        (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
+
+    def show(self, console: Console) -> None:
+        """Print topics, metrics with definitions, and neighbours of the queries."""
+        table = Table(title="Topics, largest first", title_justify="left")
+        for column in ("topic", "share", "coherence"):
+            table.add_column(column, justify="right")
+        table.add_column("words", overflow="fold")
+        for topic in sorted(self.topics, key=lambda topic: -(topic["share"] or 0)):
+            share = "" if topic["share"] is None else f"{topic['share']:.1%}"
+            coherence = "" if topic["coherence"] is None else f"{topic['coherence']:.2f}"
+            table.add_row(str(topic["topic"]), share, coherence, Text(" ".join(topic["words"])))
+        console.print(table)
+        if self.neighbors:
+            nearest = Table(title="Nearest words", title_justify="left")
+            nearest.add_column("query")
+            nearest.add_column("words (cosine)", overflow="fold")
+            for query, words in self.neighbors.items():
+                nearest.add_row(Text(query), Text(" ".join(f"{word} ({cosine:.2f})" for word, cosine in words)))
+            console.print(nearest)
+        if self.unknown_queries:
+            console.print(Text(f"Queries not in the vocabulary, skipped: {', '.join(self.unknown_queries)}"))
+        metrics = Table(title="Metrics", title_justify="left")
+        metrics.add_column("metric")
+        metrics.add_column("value", justify="right")
+        metrics.add_column("definition", overflow="fold", style="dim")
+        for name, value in sorted(self.metrics.items()):
+            metrics.add_row(name, f"{value:.4g}" if abs(value) < 1 else f"{value:,.2f}", definition_of(name))
+        console.print(metrics)
+
+
+def definition_of(metric: str) -> str:
+    """The definition of a logged metric, val_, test_ or train_ before its name or not."""
+    return DEFINITIONS.get(metric.split("_", 1)[1], "")

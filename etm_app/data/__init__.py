@@ -1,0 +1,1 @@
+"""Documents to counts to batches."""

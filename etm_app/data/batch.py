@@ -1,0 +1,161 @@
+"""A batch of documents as sparse tensors: what every step of the model gets."""
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from etm_app.data.completion import first_half
+from etm_app.errors import UserError
+
+__all__ = ["BowBatch", "ByWord", "as_batch"]
+
+
+@dataclass(frozen=True)
+class ByWord:
+    """The non-zeros of a batch sorted by word; the backward passes sum over it in a fixed order.
+
+    Attributes:
+        indptr: Word boundaries, int32 [V + 1].
+        documents: Document of each non-zero, int32 [N].
+        order: Where each non-zero stands in the batch, int64 [N].
+    """
+
+    indptr: Tensor
+    documents: Tensor
+    order: Tensor
+
+
+@dataclass(frozen=True)
+class BowBatch:
+    """Counts of B documents over V words in compressed sparse row form.
+
+    Attributes:
+        indptr: Document boundaries, int32 [B + 1].
+        indices: Words of the non-zeros, int32 [N].
+        counts: Their counts, float32 [N].
+        vocab_size: V.
+        num_nonempty: Documents with at least one word, a plain int so that no step waits for a device.
+        first_half: Tokens of each count in the first half for document completion, float32 [N], or None in training.
+        by_word: The same non-zeros sorted by word, where gradients are wanted; else None.
+    """
+
+    indptr: Tensor
+    indices: Tensor
+    counts: Tensor
+    vocab_size: int
+    num_nonempty: int
+    first_half: Tensor | None = None
+    by_word: ByWord | None = None
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    @classmethod
+    def from_csr(
+        cls,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.int32],
+        counts: NDArray[np.int32],
+        vocab_size: int,
+        *,
+        half: NDArray[np.int32] | None = None,
+        with_gradients: bool = False,
+    ) -> "BowBatch":
+        """Wrap CSR arrays.
+
+        Args:
+            indptr: Document boundaries, [B + 1].
+            indices: Words, [N].
+            counts: Counts, [N].
+            vocab_size: V.
+            half: Tokens of each count in the first half, [N].
+            with_gradients: Sort the non-zeros by word as well.
+        """
+        by_word = None
+        if with_gradients:
+            order = np.arange(len(indices), dtype=np.int64)
+            shape = (len(indptr) - 1, vocab_size)
+            columns = sp.csr_array((order, indices, indptr.astype(np.int32)), shape=shape).tocsc()
+            by_word = ByWord(
+                torch.from_numpy(columns.indptr.astype(np.int32, copy=False)),
+                torch.from_numpy(columns.indices.astype(np.int32, copy=False)),
+                torch.from_numpy(columns.data),
+            )
+        return cls(
+            torch.from_numpy(indptr.astype(np.int32)),
+            torch.from_numpy(indices.astype(np.int32, copy=False)),
+            torch.from_numpy(counts.astype(np.float32)),
+            vocab_size,
+            int(np.count_nonzero(np.diff(indptr))),
+            None if half is None else torch.from_numpy(half.astype(np.float32)),
+            by_word,
+        )
+
+    @classmethod
+    def from_dense(cls, counts: Tensor, vocab_size: int, *, training: bool) -> "BowBatch":
+        """Take the non-zeros of dense counts [B, V], as a LightningDataModule of a user's own may yield them.
+
+        Args:
+            counts: Whole, non-negative numbers of any dtype.
+            vocab_size: V, to check the shape against.
+            training: Sort by word for the gradients; otherwise draw the halves for document completion.
+
+        Raises:
+            UserError: The tensor is not [B, V], or a count is negative, fractional or not finite.
+        """
+        if counts.ndim != 2 or counts.shape[1] != vocab_size:
+            raise UserError(
+                f"a batch of shape {list(counts.shape)} came from the data module; expected [documents, "
+                f"vocab_size = {vocab_size}] counts: yield one row a document, one column a word."
+            )
+        document, word = counts.detach().cpu().numpy().nonzero()
+        values = counts.detach().cpu().numpy()[document, word]
+        if not (np.isfinite(values).all() and (values > 0).all() and (values == np.round(values)).all()):
+            raise UserError(
+                "a batch of the data module has counts that are negative, fractional or not finite; "
+                "bag-of-words counts are whole numbers from 0: give raw counts, not tf-idf or normalized ones."
+            )
+        indptr = np.searchsorted(document, np.arange(len(counts) + 1))
+        indices, whole = word.astype(np.int32), values.astype(np.int32)
+        half = None if training else first_half(indptr, indices, whole)
+        return cls.from_csr(indptr, indices, whole, vocab_size, half=half, with_gradients=training)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "BowBatch":
+        """Copy the tensors to a device."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "BowBatch":
+        """Copy the tensors to page-locked memory, from which a GPU fetches them while computing."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, function) -> "BowBatch":  # type: ignore[no-untyped-def]
+        by_word = self.by_word
+        if by_word is not None:
+            by_word = ByWord(*(function(getattr(by_word, field.name)) for field in fields(by_word)))
+        tensors = {
+            name: function(getattr(self, name))
+            for name in ("indptr", "indices", "counts", "first_half")
+            if getattr(self, name) is not None
+        }
+        return replace(self, by_word=by_word, **tensors)
+
+
+def as_batch(batch: object, vocab_size: int, *, training: bool) -> BowBatch:
+    """What a loader yields as a BowBatch: one already, dense counts [B, V], or a tuple that starts with them.
+
+    Raises:
+        UserError: It is something else.
+    """
+    if isinstance(batch, BowBatch):
+        return batch
+    counts = batch[0] if isinstance(batch, list | tuple) and batch else batch
+    if not isinstance(counts, Tensor):
+        raise UserError(
+            f"data: the loader yields {type(batch).__name__}; expected counts [documents, vocab_size] as a tensor, "
+            "a tuple that starts with them, or a BowBatch."
+        )
+    return BowBatch.from_dense(counts, vocab_size, training=training)

@@ -1,0 +1,230 @@
+"""A corpus on disk: counts as memory-mapped CSR, the vocabulary, and a table of the documents."""
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from etm_app.data.batch import BowBatch
+from etm_app.data.completion import first_half
+from etm_app.errors import UserError
+
+__all__ = ["SPLITS", "BowCorpus", "BowDataset"]
+
+SPLITS = ("train", "val", "test")
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class BowCorpus:
+    """Bags of words of D documents over V words, all splits together, in the order of the input.
+
+    Attributes:
+        indptr: Document boundaries, int64 [D + 1].
+        indices: Words of the non-zero counts, ascending within a document, int32 [N].
+        counts: The counts, int32 [N], at least 1.
+        vocab: The V words.
+        documents: One row a document in the order of the input: ``id``, ``split`` (train, val or test) and,
+            where the documents have them, ``label``.
+        halves: Tokens of each count in the first half for document completion, int32 [N], where the source
+            comes with halves; else they are drawn (`etm_app.data.completion`).
+        meta: Where the counts come from: source, analyser settings, what was dropped. Simple values.
+    """
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    counts: NDArray[np.int32]
+    vocab: list[str]
+    documents: pl.DataFrame
+    halves: NDArray[np.int32] | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    @property
+    def vocab_size(self) -> int:
+        """V."""
+        return len(self.vocab)
+
+    @classmethod
+    def from_matrix(
+        cls,
+        matrix: sp.sparray | sp.spmatrix | NDArray[Any],
+        vocab: Sequence[str],
+        splits: Sequence[str],
+        *,
+        ids: Sequence[str] | None = None,
+        labels: Sequence[str] | None = None,
+        halves: sp.sparray | None = None,
+        meta: dict[str, Any] | None = None,
+    ) -> "BowCorpus":
+        """Build a corpus from a document-word matrix.
+
+        Args:
+            matrix: Counts [D, V], sparse or dense.
+            vocab: The V words.
+            splits: train, val or test for each document, [D].
+            ids: Names of the documents, [D]; by default their numbers.
+            labels: Classes of the documents, [D].
+            halves: The first half of each document's tokens [D, V], zero wherever ``matrix`` is.
+            meta: Simple values to keep with the corpus.
+
+        Raises:
+            UserError: Sizes differ, words repeat, or counts are negative or fractional.
+        """
+        rows = sp.csr_array(matrix)
+        rows.sum_duplicates()
+        rows.eliminate_zeros()
+        rows.sort_indices()
+        if rows.shape[1] != len(vocab):
+            raise UserError(f"the counts have {rows.shape[1]} columns, the vocabulary {len(vocab)} words; expected as many.")
+        if len(set(vocab)) != len(vocab):
+            raise UserError(f"the vocabulary repeats {len(vocab) - len(set(vocab))} of its words; expected each once.")
+        if broken := [word for word in vocab if "\n" in word]:
+            raise UserError(f"the vocabulary has words with a line break, {broken[0]!r} for one; expected none.")
+        if len(splits) != rows.shape[0]:
+            raise UserError(f"splits: {len(splits)} for {rows.shape[0]} documents; expected one each.")
+        if not ((rows.data > 0).all() and (rows.data == np.round(rows.data)).all()):
+            raise UserError("counts must be whole numbers from 0; some are negative or fractional: give raw counts.")
+        documents = pl.DataFrame(
+            {"id": list(ids) if ids is not None else [str(row) for row in range(rows.shape[0])], "split": list(splits)},
+            schema={"id": pl.String, "split": pl.String},
+        )
+        if labels is not None:
+            documents = documents.with_columns(label=pl.Series(list(labels), dtype=pl.String))
+        aligned = None
+        if halves is not None:
+            # `matrix` + `halves` has every non-zero of `matrix`, so its values line up with `rows`.
+            both = sp.csr_array(rows + sp.csr_array(halves))
+            both.sort_indices()
+            aligned = (both.data - rows.data).astype(np.int32) if both.nnz == rows.nnz else None
+            if aligned is None or (aligned < 0).any() or (aligned > rows.data).any():
+                raise UserError("the first halves hold tokens that their documents do not; expected a part of each.")
+        return cls(
+            rows.indptr.astype(np.int64),
+            rows.indices.astype(np.int32),
+            rows.data.astype(np.int32),
+            list(vocab),
+            documents,
+            aligned,
+            meta or {},
+        )
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """Numbers of the documents of a split, ascending."""
+        return np.flatnonzero((self.documents["split"] == split).to_numpy()).astype(np.int64)
+
+    def select(
+        self, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+        """Slice any documents at once.
+
+        Args:
+            rows: Numbers of the documents, [B].
+
+        Returns:
+            indptr [B + 1], indices [N], counts [N], and where these stand in the corpus' own arrays [N].
+        """
+        starts = self.indptr[rows]
+        lengths = self.indptr[rows + 1] - starts
+        indptr = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
+        positions = np.arange(indptr[-1]) + np.repeat(starts - indptr[:-1], lengths)
+        return indptr, np.asarray(self.indices[positions]), np.asarray(self.counts[positions]), positions
+
+    def save(self, folder: Path) -> None:
+        """Write the corpus to a folder, all or nothing: under another name first, renamed when complete."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+        partial.mkdir()
+        try:
+            for name in ("indptr", "indices", "counts", "halves"):
+                if (array := getattr(self, name)) is not None:
+                    np.save(partial / f"{name}.npy", array)
+            (partial / "vocab.txt").write_bytes("".join(f"{word}\n" for word in self.vocab).encode("utf-8"))
+            self.documents.write_ipc(partial / "documents.arrow", compression="uncompressed")
+            meta = {"format_version": FORMAT_VERSION, **self.meta}
+            (partial / "meta.json").write_text(json.dumps(meta, indent=2, ensure_ascii=False), encoding="utf-8")
+            if folder.exists():
+                shutil.rmtree(folder)
+            partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    @classmethod
+    def load(cls, folder: Path) -> "BowCorpus":
+        """Open a saved corpus; the counts stay on disk and are read where they are needed.
+
+        Raises:
+            UserError: The folder holds no corpus of this format, or a damaged one.
+        """
+        try:
+            meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+            if meta.pop("format_version") != FORMAT_VERSION:
+                raise ValueError("written by another version")
+            arrays = {
+                name: np.load(folder / f"{name}.npy", mmap_mode="r")
+                for name in ("indptr", "indices", "counts", "halves")
+                if name != "halves" or (folder / "halves.npy").exists()
+            }
+            vocab = (folder / "vocab.txt").read_bytes().decode("utf-8").split("\n")[:-1]  # splitlines knows too many ends
+            corpus = cls(
+                vocab=vocab, documents=pl.read_ipc(folder / "documents.arrow", memory_map=True), meta=meta, **arrays
+            )
+            if not len(corpus.documents) == len(corpus) or not len(corpus.indices) == corpus.indptr[-1]:
+                raise ValueError("its files do not fit together")
+        except (OSError, ValueError, KeyError, pl.exceptions.PolarsError) as error:
+            raise UserError(f"{folder} holds no readable corpus ({error}); delete the folder to have it made again.") from error
+        return corpus
+
+
+class BowDataset(Dataset[BowBatch]):
+    """Some documents of a corpus, fetched a whole batch at a time.
+
+    Args:
+        corpus: The corpus.
+        rows: Numbers of its documents, [n].
+        with_gradients: Batches carry what the backward passes need.
+        with_halves: Batches carry the halves for document completion.
+    """
+
+    def __init__(
+        self,
+        corpus: BowCorpus,
+        rows: NDArray[np.int64],
+        *,
+        with_gradients: bool = False,
+        with_halves: bool = False,
+    ) -> None:
+        self.corpus = corpus
+        self.rows = rows
+        self.with_gradients = with_gradients
+        self.with_halves = with_halves
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitems__(self, positions: Sequence[int]) -> BowBatch:
+        """The documents at these positions of ``rows``, as one batch; DataLoader calls this."""
+        indptr, indices, counts, where = self.corpus.select(self.rows[np.asarray(positions, np.int64)])
+        half = None
+        if self.with_halves:
+            halves = self.corpus.halves
+            half = first_half(indptr, indices, counts) if halves is None else halves[where]
+        vocab_size = self.corpus.vocab_size
+        return BowBatch.from_csr(indptr, indices, counts, vocab_size, half=half, with_gradients=self.with_gradients)
+
+    def chunks(self, size: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
+        """All documents in order, as (indptr, indices) of at most ``size`` documents at a time."""
+        for start in range(0, len(self), size):
+            indptr, indices, _, _ = self.corpus.select(self.rows[start : start + size])
+            yield indptr, indices

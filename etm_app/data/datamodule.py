@@ -1,0 +1,196 @@
+"""Corpora as LightningDataModules."""
+
+import json
+from abc import ABC, abstractmethod
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from filelock import FileLock
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+from pytorch_lightning import LightningDataModule
+from pytorch_lightning.utilities import rank_zero_info
+from torch.utils.data import DataLoader, Sampler
+
+from etm_app.data.batch import BowBatch, as_batch
+from etm_app.data.corpus import BowCorpus, BowDataset
+from etm_app.errors import UserError
+
+__all__ = ["BowDataModule", "EpochShuffle", "training_set"]
+
+
+class EpochShuffle(Sampler[int]):
+    """Another order in every epoch that depends on the seed and the epoch alone, so a resumed run repeats it.
+
+    Args:
+        size: Number of documents.
+        seed: Of the order.
+    """
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.size = size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        generator = np.random.default_rng((self.seed, self.epoch))
+        return iter(generator.permutation(self.size).tolist())
+
+
+class BowDataModule(LightningDataModule, ABC):
+    """A corpus of bags of words and its loaders. To bring your own counts, subclass it and write `build`.
+
+    The corpus is built once, the first time that anything asks for it, and kept on disk where `cache_key`
+    names its settings.
+
+    Args:
+        batch_size: Documents a step.
+        num_workers: Processes that slice batches; 0 does it in the main process, which is fastest
+            unless the corpus is read from a slow disk.
+        cache_dir: Folder for prepared corpora and downloads.
+        seed: Of the order of the training documents and of random splits.
+    """
+
+    def __init__(
+        self,
+        batch_size: PositiveInt = 1000,
+        num_workers: NonNegativeInt = 0,
+        cache_dir: Path = Path("~/.cache/etm_app"),
+        seed: NonNegativeInt = 0,
+    ) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.cache_dir = cache_dir
+        self.seed = seed
+
+    @abstractmethod
+    def build(self) -> BowCorpus:
+        """Make the corpus with all its splits.
+
+        Raises:
+            UserError: The source is missing or unusable.
+        """
+
+    def cache_key(self) -> dict[str, Any] | None:
+        """Everything that the counts depend on, as simple values; None keeps the corpus in memory only."""
+        return None
+
+    @cached_property
+    def corpus(self) -> BowCorpus:
+        """The corpus: built, or opened where it was built before.
+
+        Raises:
+            UserError: It has no training document with a word in the vocabulary.
+        """
+        key = self.cache_key()
+        corpus = self.build() if key is None else self._cached(key)
+        train = corpus.rows("train")
+        if not len(train) or not (corpus.indptr[train + 1] > corpus.indptr[train]).any():
+            raise UserError(
+                f"data: {type(self).__name__} has no training document left ({len(corpus)} documents, "
+                f"{corpus.vocab_size} words in the vocabulary); expected at least one with a word in the vocabulary."
+            )
+        return corpus
+
+    def _cached(self, key: dict[str, Any]) -> BowCorpus:
+        digest = sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+        folder = self.cache_dir.expanduser() / "corpora" / f"{type(self).__name__}-{digest}"
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder.with_suffix(".lock"))
+            with lock:  # a second process waits for the first one's corpus
+                if folder.exists():
+                    try:
+                        corpus = BowCorpus.load(folder)
+                        rank_zero_info(f"Corpus: prepared before, reused from {folder}")
+                        return corpus
+                    except UserError as error:
+                        rank_zero_info(f"Corpus: {error} Making it again.")
+                self.build().save(folder)
+                rank_zero_info(f"Corpus: prepared and kept in {folder}")
+        except OSError as error:
+            raise UserError(
+                f"data.cache_dir: cannot keep the prepared corpus in {folder.parent} ({error.strerror or error}); "
+                "expected a folder to write to: set --data.cache_dir."
+            ) from error
+        return BowCorpus.load(folder)
+
+    @property
+    def vocab(self) -> list[str]:
+        """The V words, in the order of the counts' columns."""
+        return self.corpus.vocab
+
+    @property
+    def vocab_size(self) -> int:
+        """V; the model's size is linked to it."""
+        return self.corpus.vocab_size
+
+    def training_set(self) -> BowDataset:
+        """The training documents in the order of the input, for metrics that count over them."""
+        return BowDataset(self.corpus, self.corpus.rows("train"))
+
+    def train_dataloader(self) -> DataLoader[BowBatch]:
+        """Shuffled training documents."""
+        dataset = BowDataset(self.corpus, self.corpus.rows("train"), with_gradients=True)
+        return self._loader(dataset, EpochShuffle(len(dataset), self.seed))
+
+    def val_dataloader(self) -> DataLoader[BowBatch]:
+        """Validation documents in order, with halves for document completion."""
+        return self._loader(BowDataset(self.corpus, self.corpus.rows("val"), with_halves=True))
+
+    def test_dataloader(self) -> DataLoader[BowBatch]:
+        """Test documents in order, with halves for document completion."""
+        return self._loader(BowDataset(self.corpus, self.corpus.rows("test"), with_halves=True))
+
+    def predict_dataloader(self) -> DataLoader[BowBatch]:
+        """All documents of all splits in the order of the input."""
+        return self._loader(BowDataset(self.corpus, np.arange(len(self.corpus))))
+
+    def _loader(self, dataset: BowDataset, sampler: Sampler[int] | None = None) -> DataLoader[BowBatch]:
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            collate_fn=_as_is,  # __getitems__ makes the batch
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            # An own generator: making an iterator must not draw from the global one, or a resumed run would differ.
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+
+def training_set(datamodule: LightningDataModule | None, vocab_size: int) -> BowDataset | None:
+    """The training documents of any data module in order, or None without one.
+
+    Args:
+        datamodule: A BowDataModule, or one whose train loader yields dense counts [B, V]; that loader is run through
+            once and the counts are kept, sparse.
+        vocab_size: V.
+    """
+    if datamodule is None:
+        return None
+    if isinstance(datamodule, BowDataModule):
+        return datamodule.training_set()
+    batches = [as_batch(batch, vocab_size, training=False) for batch in datamodule.train_dataloader()]
+    counts = sp.vstack([
+        sp.csr_array((batch.counts, batch.indices, batch.indptr), shape=(len(batch), vocab_size)) for batch in batches
+    ])  # fmt: skip
+    corpus = BowCorpus.from_matrix(counts, [str(word) for word in range(vocab_size)], ["train"] * counts.shape[0])
+    return BowDataset(corpus, corpus.rows("train"))
+
+
+def _as_is(batch: BowBatch) -> BowBatch:
+    return batch

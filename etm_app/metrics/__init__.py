@@ -1,0 +1,1 @@
+"""The numbers that are reported, one definition each."""

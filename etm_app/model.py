@@ -1,0 +1,298 @@
+"""The Embedded Topic Model as a LightningModule."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jsonargparse.typing import ClosedUnitInterval, PositiveInt
+from numpy.typing import NDArray
+from pytorch_lightning import LightningModule
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
+from torch.nn import functional as F
+
+from etm_app.data.batch import BowBatch, as_batch
+from etm_app.errors import UserError
+from etm_app.metrics.perplexity import PERPLEXITY_DEFINITIONS, Perplexity
+from etm_app.nn import sparse
+from etm_app.nn.encoder import Activation, Encoder, kl_to_standard_normal
+from etm_app.nn.topics import Topics
+
+__all__ = ["ETM", "LOSS_DEFINITIONS"]
+
+LOSS_DEFINITIONS = {
+    "elbo": "evidence lower bound a document in nats, -(reconstruction_loss + kl); higher is better. In training "
+    "with one sample of theta, otherwise at the posterior's mean",
+    "reconstruction_loss": "-log p(document | theta, beta) in nats, mean over documents",
+    "kl": "KL divergence of the posterior of delta from its N(0, I) prior in nats, mean over documents",
+    **PERPLEXITY_DEFINITIONS,
+}
+
+
+class ETM(LightningModule):
+    """Embedded Topic Model (Dieng, Ruiz, Blei: Topic Modeling in Embedding Spaces, arXiv 1907.04907).
+
+    A document's topic proportions are theta = softmax(delta), delta ~ N(0, I); each of its words comes from
+    topic k with probability theta_k, and then is v with probability beta_kv = softmax_v(rho alpha_k).
+    Trained by maximizing the evidence lower bound with an amortized Gaussian posterior of delta.
+
+    Args:
+        vocab_size: V, the number of words; the command line takes it from the data.
+        num_topics: K, the number of topics.
+        t_hidden_size: H, the width of the encoder's two hidden layers.
+        rho_size: L, the dimensions of the word and topic embeddings.
+        theta_act: Activation of the encoder.
+        enc_drop: Dropout in the encoder.
+        train_embeddings: Whether the word embeddings rho are learned.
+        optimizer: Makes the optimizer.
+        lr_scheduler: Makes a schedule for the learning rate, stepped every epoch.
+        queries: Words whose nearest neighbours among the embeddings are shown at the end.
+    """
+
+    def __init__(
+        self,
+        vocab_size: PositiveInt,
+        num_topics: PositiveInt = 50,
+        t_hidden_size: PositiveInt = 800,
+        rho_size: PositiveInt = 300,
+        theta_act: Activation = "relu",
+        enc_drop: ClosedUnitInterval = 0.0,
+        train_embeddings: bool = True,
+        optimizer: OptimizerCallable = lambda params: torch.optim.Adam(
+            params, lr=0.005, weight_decay=1.2e-6, fused=True
+        ),
+        lr_scheduler: LRSchedulerCallable | None = None,
+        queries: list[str] = [],  # noqa: B006 - shown by --help, never changed
+    ) -> None:
+        super().__init__()
+        sizes = {"num_topics": num_topics, "t_hidden_size": t_hidden_size, "rho_size": rho_size, "vocab_size": vocab_size}
+        for name, size in sizes.items():
+            if size < 1:
+                raise UserError(f"{name}: {size}; expected a whole number from 1.")
+        # What only matters while running stays out of checkpoints, where it would overrule the command line.
+        self.save_hyperparameters(ignore=["optimizer", "lr_scheduler", "queries"])
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.queries = queries
+        self.encoder = Encoder(vocab_size, num_topics, t_hidden_size, theta_act, enc_drop)
+        self.topics = Topics(vocab_size, num_topics, rho_size, train_embeddings)
+        self.vocab_size = vocab_size
+        self.vocab: list[str] | None = None
+        self.perplexity = Perplexity()
+        self._evaluated_beta: Tensor | None = None
+        self._epoch_start = 0.0
+
+    # Training
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer and, if there is one, its schedule."""
+        optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
+        if self.lr_scheduler is None:
+            return optimizer
+        scheduler = self.lr_scheduler(optimizer)
+        if isinstance(scheduler, ReduceLROnPlateau):
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": scheduler.monitor}}
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def setup(self, stage: str) -> None:
+        """Take the vocabulary from the data module; words of one that has none are called by their number."""
+        datamodule = getattr(self.trainer, "datamodule", None)
+        vocab = getattr(datamodule, "vocab", None)
+        if vocab is not None and len(vocab) != self.vocab_size:
+            raise UserError(
+                f"data: the vocabulary has {len(vocab)} words, the model was made for {self.vocab_size}; "
+                "expected as many: use the data that it was trained on, or train anew."
+            )
+        if vocab is not None or self.vocab is None:
+            self.vocab = list(vocab) if vocab is not None else [str(word) for word in range(self.vocab_size)]
+        if stage == "fit" and not self.topics.rho.requires_grad:
+            rank_zero_warn("train_embeddings is false: the word embeddings rho keep their random start.")
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> BowBatch:
+        """Turn dense counts [B, V] of a user's own LightningDataModule into a BowBatch."""
+        return as_batch(batch, self.vocab_size, training=bool(self.trainer.training))
+
+    def on_train_epoch_start(self) -> None:
+        """Seed the epoch by its number: a run that was interrupted goes on with the noise it would have had."""
+        seed = torch.initial_seed() if not hasattr(self, "_seed") else self._seed
+        self._seed = seed
+        torch.manual_seed((seed + 1_000_003 * self.current_epoch + self.global_rank) % 2**63)
+        self._epoch_start = time.perf_counter()
+
+    def training_step(self, batch: BowBatch, batch_idx: int) -> Tensor:
+        """Negative ELBO of a batch, mean over its documents that are not empty."""
+        mu, logvar = self.encoder(batch, batch.counts)
+        delta = mu + torch.randn_like(mu) * (0.5 * logvar).exp()
+        return self._negative_elbo(batch, mu, logvar, delta, self.topics(), "train")
+
+    def _negative_elbo(
+        self, batch: BowBatch, mu: Tensor, logvar: Tensor, delta: Tensor, beta: Tensor, stage: str
+    ) -> Tensor:
+        # Empty documents add 0 to both: their likelihood is 1 and their posterior the prior.
+        num_documents = max(batch.num_nonempty, 1)
+        reconstruction_loss = -sparse.log_likelihood(batch, batch.counts, delta.softmax(-1), beta).sum() / num_documents
+        kl = kl_to_standard_normal(mu, logvar).sum() / num_documents
+        loss = reconstruction_loss + kl
+        if batch.num_nonempty:
+            self.log_dict(
+                {f"{stage}_reconstruction_loss": reconstruction_loss.detach(), f"{stage}_kl": kl.detach()},
+                on_step=False, on_epoch=True, batch_size=batch.num_nonempty, sync_dist=True,
+            )  # fmt: skip
+            self.log(
+                f"{stage}_elbo", -loss.detach(),
+                on_step=False, on_epoch=True, batch_size=batch.num_nonempty, sync_dist=True, prog_bar=stage == "train",
+            )  # fmt: skip
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the learning rate and the seconds of the epoch, its validation included."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        self.log("learning_rate", optimizer.param_groups[0]["lr"])
+        self.log("epoch_time", time.perf_counter() - self._epoch_start)
+
+    # Evaluation
+
+    def on_validation_epoch_start(self) -> None:
+        """Compute beta once for the whole evaluation."""
+        self._evaluated_beta = self.topics()
+
+    on_test_epoch_start = on_validation_epoch_start
+
+    def validation_step(self, batch: BowBatch, batch_idx: int) -> None:
+        """ELBO and document completion of a batch."""
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: BowBatch, batch_idx: int) -> None:
+        """ELBO and document completion of a batch."""
+        self._evaluate(batch, "test")
+
+    def _evaluate(self, batch: BowBatch, stage: str) -> None:
+        beta, first = self._evaluated_beta, batch.first_half
+        assert beta is not None
+        if first is None:
+            raise RuntimeError("this batch was made without the halves that document completion needs")
+        mu, logvar = self.encoder(batch, batch.counts)
+        self._negative_elbo(batch, mu, logvar, mu, beta, stage)
+        theta = self.encoder(batch, first)[0].softmax(-1)
+        second = batch.counts - first
+        known = sparse.num_tokens(batch, first) > 0
+        tokens = sparse.num_tokens(batch, second) * known
+        self.perplexity.update(sparse.log_likelihood(batch, second, theta, beta), tokens)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the perplexities."""
+        self._log_perplexity("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the perplexities."""
+        self._log_perplexity("test")
+
+    def _log_perplexity(self, stage: str) -> None:
+        values = self.perplexity.compute()
+        self.perplexity.reset()
+        self._evaluated_beta = None
+        self.log(f"{stage}_perplexity", values.pop("perplexity").float(), prog_bar=True)
+        self.log_dict({f"{stage}_{name}": value.float() for name, value in values.items()})
+
+    def predict_step(self, batch: BowBatch, batch_idx: int) -> tuple[Tensor, Tensor]:
+        """Topic proportions of a batch: theta [B, K] and which documents have words, [B]."""
+        return self.theta(batch), batch.indptr.diff() > 0
+
+    # What the model has learned
+
+    def theta(self, documents: BowBatch | Tensor | NDArray[Any]) -> Tensor:
+        """Topic proportions of documents: softmax of the posterior's mean.
+
+        Args:
+            documents: A batch, or dense counts [D, V].
+
+        Returns:
+            [D, K]; 1/K, the prior's mean, for an empty document.
+
+        Raises:
+            UserError: Dense counts of another width, or that are no counts.
+        """
+        if not isinstance(documents, BowBatch):
+            counts = torch.as_tensor(documents)
+            documents = BowBatch.from_dense(counts, self.vocab_size, training=False).to(self.device)
+        was_training = self.training
+        self.eval()
+        with torch.no_grad():
+            mu, _ = self.encoder(documents, documents.counts)
+        self.train(was_training)
+        return mu.softmax(-1)  # type: ignore[no-any-return]
+
+    @property
+    def beta(self) -> Tensor:
+        """Words of the topics, [K, V], each row on the simplex."""
+        with torch.no_grad():
+            return self.topics().t().contiguous()
+
+    @property
+    def alpha(self) -> Tensor:
+        """Topic embeddings, [K, L]."""
+        return self.topics.alpha.detach()
+
+    @property
+    def rho(self) -> Tensor:
+        """Word embeddings, [V, L]."""
+        return self.topics.rho.detach()
+
+    def top_word_indices(self, n: int = 10) -> Tensor:
+        """The n most probable words of every topic, most probable first: int64 [K, min(n, V)]."""
+        return self.beta.topk(min(n, self.vocab_size)).indices
+
+    def top_words(self, n: int = 10) -> list[list[str]]:
+        """The n most probable words of every topic, most probable first."""
+        return [self._words(row) for row in self.top_word_indices(n).tolist()]
+
+    def nearest_words(self, word: str, n: int = 10) -> list[tuple[str, float]]:
+        """The words whose embeddings are nearest to a word's by cosine, with the cosine, nearest first.
+
+        Raises:
+            UserError: The word is not in the vocabulary.
+        """
+        vocab = self._known_vocab()
+        if word not in vocab:
+            raise UserError(f"word: {word!r} is not among the {self.vocab_size} words of the vocabulary.")
+        index = vocab.index(word)
+        cosine = F.normalize(self.rho, dim=-1) @ F.normalize(self.rho[index], dim=-1)
+        cosine[index] = -np.inf  # every word is its own nearest
+        nearest = cosine.topk(min(n, self.vocab_size - 1))
+        return list(zip(self._words(nearest.indices.tolist()), nearest.values.tolist(), strict=True))
+
+    def _known_vocab(self) -> list[str]:
+        if self.vocab is None:
+            raise UserError("the model has no vocabulary yet; train it or load a checkpoint.")
+        return self.vocab
+
+    def _words(self, indices: Sequence[int]) -> list[str]:
+        vocab = self._known_vocab()
+        return [vocab[index] for index in indices]
+
+    # Checkpoints
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the vocabulary, so that a checkpoint says what its topics mean."""
+        checkpoint["vocab"] = self.vocab
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the vocabulary, or hold it against that of the data.
+
+        Raises:
+            UserError: The checkpoint is of another model or another vocabulary.
+        """
+        if "vocab" not in checkpoint:
+            raise UserError("ckpt_path: this checkpoint is not an ETM's; expected one that etm_app wrote.")
+        trained = checkpoint["vocab"]
+        if self.vocab is not None and trained is not None and self.vocab != trained:
+            raise UserError(
+                f"ckpt_path: the checkpoint was trained on another vocabulary ({len(trained)} words, "
+                f"{len(set(trained) & set(self.vocab))} of them among the {len(self.vocab)} of the data, or in another "
+                "order); expected the same: use the data that it was trained on, or train anew."
+            )
+        self.vocab = trained

@@ -1,0 +1,1 @@
+"""The mathematics of the model in plain torch, without Lightning."""
