@@ -1,9 +1,12 @@
 """The command line: LightningCLI with the application's defaults, its callbacks and its guards."""
 
+import logging
+import re
 import sys
 import warnings
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from jsonargparse import Namespace
@@ -30,6 +33,48 @@ __all__ = ["ETMCLI", "main"]
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 DATA_MODULES = (DocstringsDataModule, NewsgroupsDataModule)
 DESCRIPTION = "Embedded Topic Models: topics and words as points of one space, learned from your texts."
+
+
+class Parser(LightningArgumentParser):
+    """LightningCLI's parser, with mistakes reported in two lines instead of a page."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Say what is wrong and where to look, and exit with code 2."""
+        if not self.exit_on_error:  # a parser within a parser: the outermost one reports
+            super().error(message, ex)
+        parser = getattr(ex, "subcommand_parser", None) or self
+        near = [
+            match
+            for word in re.findall(r"--[\w.]+|(?<=option ')[\w.]+", message)
+            for match in get_close_matches("--" + word.lstrip("-"), list(parser._option_string_actions), n=1)
+        ]
+        hint = f"Did you mean {' and '.join(near)}? " if near else ""
+        program = parser.prog.replace(" [options]", "")
+        sys.stderr.write(f"error: {condense(message)}\n{hint}All arguments: {program} --help\n")
+        sys.exit(2)
+
+
+def condense(message: str) -> str:
+    """One line of what jsonargparse says about a value in many: the key, what was expected and what was given."""
+    keys: list[str] = []
+    details: list[str] = []
+    given = ""
+    for line in message.splitlines():
+        line = line.strip(" -\t")
+        if found := re.match(r'Parser key "([^"]+)":\s*(.*)', line):
+            keys.append(found[1])
+            line = found[2]
+        if found := re.match(r"Given value: (?!NestedArg)(.*)", line):
+            given = given or f"given: {found[1]}"
+        elif not line or re.match(
+            r"Does not validate|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>|Expected a path but|Problem with",
+            line,
+        ):
+            continue
+        else:
+            details.append(re.sub(r"<class '([^']+)'>|typing\.(Literal\[)", r"\1\2", line))
+    prefix = [".".join(keys)] if keys else []
+    return ": ".join([*prefix, "; ".join([*dict.fromkeys(details), *([given] if given else [])])])
 
 
 class ETMCLI(LightningCLI):
@@ -142,6 +187,21 @@ def _class_path(of: type) -> str:
     return f"{of.__module__}.{of.__qualname__}"
 
 
+def _silence_the_expected() -> None:
+    """Keep the terminal for what a user can act on."""
+    for message in (
+        ".*does not have many workers",  # slicing a batch takes a millisecond, a worker costs more than it saves
+        "The dirpath has changed from",  # evaluating a checkpoint of another run is what checkpoints are for
+        ".*You have overridden `on_before_batch_transfer`",  # the model takes any data module's batches, by design
+        r".*isinstance\(treespec, LeafSpec\)",  # between Lightning and torch
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    advertisement = "litlogger"
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
+        lambda record: advertisement not in record.getMessage()
+    )
+
+
 def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
     """Run the command line; a user's mistake ends the process with one or two lines and exit code 2.
 
@@ -151,8 +211,7 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
     Returns:
         The finished run, with trainer, model and datamodule.
     """
-    # Slicing a batch takes a millisecond; workers would cost more than they save.
-    warnings.filterwarnings("ignore", message=".*does not have many workers")
+    _silence_the_expected()
     subparser = {"allow_abbrev": False}  # or --model.num_topic would set num_topics without a word
     try:
         return ETMCLI(
@@ -162,8 +221,15 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
             auto_configure_optimizers=False,
             seed_everything_default=1,
             save_config_kwargs={"overwrite": True},
-            trainer_defaults={"max_epochs": 100, "log_every_n_steps": 1, "num_sanity_val_steps": 0},
+            trainer_defaults={
+                "max_epochs": 100,
+                "log_every_n_steps": 1,
+                "num_sanity_val_steps": 0,
+                "enable_model_summary": False,
+            },
+            parser_class=Parser,
             parser_kwargs={
+                "prog": "python -m etm_app",
                 "description": DESCRIPTION,
                 "version": f"etm_app {__version__}",
                 "allow_abbrev": False,

@@ -166,13 +166,21 @@ class TopicTables(Callback):
             console.print(Text(f"Queries not in the vocabulary, skipped: {', '.join(self.unknown_queries)}"))
         metrics = Table(title="Metrics", title_justify="left")
         metrics.add_column("metric")
-        metrics.add_column("value", justify="right")
+        stages = [stage for stage in ("val", "test") if any(name.startswith(stage) for name in self.metrics)]
+        for stage in stages:
+            metrics.add_column(stage, justify="right")
         metrics.add_column("definition", overflow="fold", style="dim")
-        for name, value in sorted(self.metrics.items()):
-            metrics.add_row(name, f"{value:.4g}" if abs(value) < 1 else f"{value:,.2f}", definition_of(name))
+        for name, definition in DEFINITIONS.items():
+            values = [self.metrics.get(f"{stage}_{name}") for stage in stages]
+            if any(value is not None for value in values):
+                metrics.add_row(name, *("" if value is None else _readable(value) for value in values), definition)
         console.print(metrics)
 
 
+def _readable(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+
+
 def definition_of(metric: str) -> str:
-    """The definition of a logged metric, val_, test_ or train_ before its name or not."""
+    """The definition of a metric by its logged name, with val_ or test_ before it."""
     return DEFINITIONS.get(metric.split("_", 1)[1], "")

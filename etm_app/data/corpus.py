@@ -178,7 +178,7 @@ class BowCorpus:
             }
             vocab = (folder / "vocab.txt").read_bytes().decode("utf-8").split("\n")[:-1]  # splitlines knows too many ends
             corpus = cls(
-                vocab=vocab, documents=pl.read_ipc(folder / "documents.arrow", memory_map=True), meta=meta, **arrays
+                vocab=vocab, documents=pl.read_ipc(folder / "documents.arrow"), meta=meta, **arrays
             )
             if not len(corpus.documents) == len(corpus) or not len(corpus.indices) == corpus.indptr[-1]:
                 raise ValueError("its files do not fit together")

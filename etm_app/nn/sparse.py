@@ -6,6 +6,8 @@ where autograd's own backward would use atomics, so results are deterministic on
 lowered are brought back to float32: these sums are not the place to save bits.
 """
 
+import warnings
+
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
@@ -18,6 +20,8 @@ __all__ = ["MIN_PROBABILITY", "log_likelihood", "matmul", "num_tokens"]
 # A word that no topic of a document gives more than this counts as having it. Far below any probability that
 # matters, and far enough above float32's smallest number that counts / p stays finite in the gradient.
 MIN_PROBABILITY = 1e-20
+
+warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")  # of its own accord, each run
 
 
 def num_tokens(batch: BowBatch, counts: Tensor) -> Tensor:
