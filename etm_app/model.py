@@ -6,28 +6,34 @@ from typing import Any
 
 import numpy as np
 import torch
-from jsonargparse.typing import ClosedUnitInterval, PositiveInt
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
 from numpy.typing import NDArray
 from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from pytorch_lightning.utilities import rank_zero_warn
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from etm_app.data.batch import BowBatch, as_batch
+from etm_app.data.corpus import BowDataset
+from etm_app.data.datamodule import training_set
 from etm_app.errors import UserError
 from etm_app.metrics.perplexity import PERPLEXITY_DEFINITIONS, Perplexity
 from etm_app.nn import sparse
 from etm_app.nn.encoder import Activation, Encoder, kl_to_standard_normal
 from etm_app.nn.topics import Topics
+from etm_app.nn.warm_start import MAX_DOCUMENTS, warm_start
 
 __all__ = ["ETM", "LOSS_DEFINITIONS"]
+
+# Documents that the statistics of the normalization are measured over: enough for them to be known to one per cent.
+MAX_MEASURED = 8_000
 
 LOSS_DEFINITIONS = {
     "elbo": "evidence lower bound a document in nats, -(reconstruction_loss + kl); higher is better. In training "
     "with one sample of theta, otherwise at the posterior's mean",
     "reconstruction_loss": "-log p(document | theta, beta) in nats, mean over documents",
-    "kl": "KL divergence of the posterior of delta from its N(0, I) prior in nats, mean over documents",
+    "kl": "KL divergence of the posterior of delta from its prior in nats, mean over documents",
     **PERPLEXITY_DEFINITIONS,
 }
 
@@ -39,6 +45,8 @@ class ETM(LightningModule):
     topic k with probability theta_k, and then is v with probability beta_kv = softmax_v(rho alpha_k).
     Trained by maximizing the evidence lower bound with an amortized Gaussian posterior of delta.
 
+    From ``warm_start`` to ``learn_prior_mean`` the arguments add to the paper's model; configs/paper.yaml turns all off.
+
     Args:
         vocab_size: V, the number of words; the command line takes it from the data.
         num_topics: K, the number of topics.
@@ -47,6 +55,15 @@ class ETM(LightningModule):
         theta_act: Activation of the encoder.
         enc_drop: Dropout in the encoder.
         train_embeddings: Whether the word embeddings rho are learned.
+        warm_start: Whether rho and alpha start from the corpus (latent semantic analysis, k-means), not at random.
+        embedding_scale: Length of the embeddings at a warm start; longer ones make more pointed topics.
+        anchor: Weight of the squared distance of the embeddings from their warm start in the loss; more makes topics
+            more coherent and different, less makes held-out perplexity lower.
+        word_dropout: Share of a document's words that the encoder does not see in training, while all are to be
+            reconstructed; what it learns holds better for new documents.
+        normalize_posterior: Whether every topic's mu has mean 0 and variance 1 over the training documents, which
+            keeps all topics in use.
+        learn_prior_mean: Whether the prior's mean is learned: delta ~ N(prior_mean, I), for topics of different size.
         optimizer: Makes the optimizer.
         lr_scheduler: Makes a schedule for the learning rate, stepped every epoch.
         queries: Words whose nearest neighbours among the embeddings are shown at the end.
@@ -56,11 +73,17 @@ class ETM(LightningModule):
         self,
         vocab_size: PositiveInt,
         num_topics: PositiveInt = 50,
-        t_hidden_size: PositiveInt = 800,
+        t_hidden_size: PositiveInt = 256,
         rho_size: PositiveInt = 300,
         theta_act: Activation = "relu",
         enc_drop: ClosedUnitInterval = 0.0,
         train_embeddings: bool = True,
+        warm_start: bool = True,
+        embedding_scale: PositiveFloat = 4.0,
+        anchor: NonNegativeFloat = 15.0,
+        word_dropout: ClosedUnitInterval = 0.6,
+        normalize_posterior: bool = True,
+        learn_prior_mean: bool = True,
         optimizer: OptimizerCallable = lambda params: torch.optim.Adam(
             params, lr=0.005, weight_decay=1.2e-6, fused=True
         ),
@@ -77,13 +100,21 @@ class ETM(LightningModule):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.queries = queries
-        self.encoder = Encoder(vocab_size, num_topics, t_hidden_size, theta_act, enc_drop)
+        self.warm_start = warm_start
+        self.embedding_scale = embedding_scale
+        self.anchor = anchor
+        self.word_dropout = word_dropout
+        self.encoder = Encoder(vocab_size, num_topics, t_hidden_size, theta_act, enc_drop, normalize_posterior)
         self.topics = Topics(vocab_size, num_topics, rho_size, train_embeddings)
+        self.prior_mean = nn.Parameter(torch.zeros(num_topics), learn_prior_mean)
         self.vocab_size = vocab_size
         self.vocab: list[str] | None = None
         self.perplexity = Perplexity()
+        self.training_set: BowDataset | None = None  # what coherence and the other statistics are counted over
         self._evaluated_beta: Tensor | None = None
+        self._seed = 0
         self._epoch_start = 0.0
+        self._measured = True  # whether the encoder's statistics are those of its weights
 
     # Training
 
@@ -108,8 +139,22 @@ class ETM(LightningModule):
             )
         if vocab is not None or self.vocab is None:
             self.vocab = list(vocab) if vocab is not None else [str(word) for word in range(self.vocab_size)]
-        if stage == "fit" and not self.topics.rho.requires_grad:
-            rank_zero_warn("train_embeddings is false: the word embeddings rho keep their random start.")
+        if stage != "predict":
+            self.training_set = training_set(datamodule, self.vocab_size)
+        if stage == "fit":
+            self._seed = torch.initial_seed()
+            if self.trainer.ckpt_path is None:
+                self._start()
+
+    def _start(self) -> None:
+        """Place the embeddings; before the processes are joined, which then all take those of the first."""
+        if self.warm_start and self.training_set is not None:
+            counts = self.training_set.sample(MAX_DOCUMENTS).counts()
+            num_topics, rho_size = self.topics.alpha.shape
+            rho, alpha = warm_start(counts, num_topics, rho_size, self.embedding_scale, self._seed % 2**32)
+            self.topics.place(torch.from_numpy(rho), torch.from_numpy(alpha))
+        elif not self.topics.rho.requires_grad:
+            rank_zero_warn("train_embeddings: false without a warm start; the word embeddings rho stay random.")
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> BowBatch:
         """Turn dense counts [B, V] of a user's own LightningDataModule into a BowBatch."""
@@ -117,23 +162,30 @@ class ETM(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Seed the epoch by its number: a run that was interrupted goes on with the noise it would have had."""
-        seed = torch.initial_seed() if not hasattr(self, "_seed") else self._seed
-        self._seed = seed
-        torch.manual_seed((seed + 1_000_003 * self.current_epoch + self.global_rank) % 2**63)
+        torch.manual_seed((self._seed + 1_000_003 * self.current_epoch + self.global_rank) % 2**63)
         self._epoch_start = time.perf_counter()
 
     def training_step(self, batch: BowBatch, batch_idx: int) -> Tensor:
-        """Negative ELBO of a batch, mean over its documents that are not empty."""
-        mu, logvar = self.encoder(batch, batch.counts)
-        delta = mu + torch.randn_like(mu) * (0.5 * logvar).exp()
-        return self._negative_elbo(batch, mu, logvar, delta, self.topics(), "train")
+        """Negative ELBO of a batch, mean over its documents that are not empty, and the anchor's pull."""
+        self._measured = False
+        seen = batch.counts
+        if self.word_dropout:
+            seen = seen * (torch.rand_like(seen) >= self.word_dropout)
+        mu, logvar = self.encoder(batch, seen)
+        z = mu + torch.randn_like(mu) * (0.5 * logvar).exp()
+        loss = self._negative_elbo(batch, mu, logvar, self._proportions(z), self.topics(), "train")
+        return loss + self.anchor * self.topics.drift() if self.anchor else loss
+
+    def _proportions(self, z: Tensor) -> Tensor:
+        """theta = softmax(delta) for delta = prior_mean + z."""
+        return (self.prior_mean + z).softmax(-1)
 
     def _negative_elbo(
-        self, batch: BowBatch, mu: Tensor, logvar: Tensor, delta: Tensor, beta: Tensor, stage: str
+        self, batch: BowBatch, mu: Tensor, logvar: Tensor, theta: Tensor, beta: Tensor, stage: str
     ) -> Tensor:
         # Empty documents add 0 to both: their likelihood is 1 and their posterior the prior.
         num_documents = max(batch.num_nonempty, 1)
-        reconstruction_loss = -sparse.log_likelihood(batch, batch.counts, delta.softmax(-1), beta).sum() / num_documents
+        reconstruction_loss = -sparse.log_likelihood(batch, batch.counts, theta, beta).sum() / num_documents
         kl = kl_to_standard_normal(mu, logvar).sum() / num_documents
         loss = reconstruction_loss + kl
         if batch.num_nonempty:
@@ -156,6 +208,22 @@ class ETM(LightningModule):
 
     # Evaluation
 
+    def on_validation_start(self) -> None:
+        """Measure the statistics of the normalization in the middle of a fit."""
+        self._measure()
+
+    def on_train_end(self) -> None:
+        """Leave a model that can be used at once."""
+        self._measure()
+
+    def _measure(self) -> None:
+        if self._measured:
+            return
+        if self.training_set is not None:
+            sample = self.training_set.sample(MAX_MEASURED)
+            self.encoder.measure(batch.to(self.device) for batch in sample.batches(MAX_MEASURED // 4))
+        self._measured = True
+
     def on_validation_epoch_start(self) -> None:
         """Compute beta once for the whole evaluation."""
         self._evaluated_beta = self.topics()
@@ -176,8 +244,8 @@ class ETM(LightningModule):
         if first is None:
             raise RuntimeError("this batch was made without the halves that document completion needs")
         mu, logvar = self.encoder(batch, batch.counts)
-        self._negative_elbo(batch, mu, logvar, mu, beta, stage)
-        theta = self.encoder(batch, first)[0].softmax(-1)
+        self._negative_elbo(batch, mu, logvar, self._proportions(mu), beta, stage)
+        theta = self._proportions(self.encoder(batch, first)[0])
         second = batch.counts - first
         known = sparse.num_tokens(batch, first) > 0
         tokens = sparse.num_tokens(batch, second) * known
@@ -211,7 +279,7 @@ class ETM(LightningModule):
             documents: A batch, or dense counts [D, V].
 
         Returns:
-            [D, K]; 1/K, the prior's mean, for an empty document.
+            [D, K]; for an empty document that of the prior's mean.
 
         Raises:
             UserError: Dense counts of another width, or that are no counts.
@@ -224,7 +292,7 @@ class ETM(LightningModule):
         with torch.no_grad():
             mu, _ = self.encoder(documents, documents.counts)
         self.train(was_training)
-        return mu.softmax(-1)  # type: ignore[no-any-return]
+        return self._proportions(mu)
 
     @property
     def beta(self) -> Tensor:
@@ -277,8 +345,11 @@ class ETM(LightningModule):
     # Checkpoints
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the vocabulary, so that a checkpoint says what its topics mean."""
+        """Add the vocabulary, so that a checkpoint says what its topics mean, and fresh statistics."""
         checkpoint["vocab"] = self.vocab
+        if not self._measured:
+            self._measure()
+            checkpoint["state_dict"] = self.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the vocabulary, or hold it against that of the data.
@@ -296,3 +367,6 @@ class ETM(LightningModule):
                 "order); expected the same: use the data that it was trained on, or train anew."
             )
         self.vocab = trained
+        for name in ("rho_anchor", "alpha_anchor"):  # absent from a model that has not been placed yet
+            if (anchor := checkpoint["state_dict"].get(f"topics.{name}")) is not None:
+                setattr(self.topics, name, torch.empty_like(anchor, device=self.device))

@@ -14,8 +14,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from etm_app.data.corpus import BowDataset
-from etm_app.data.datamodule import training_set
 from etm_app.metrics.topics import TOPIC_DEFINITIONS, npmi_coherence, topic_diversity
 from etm_app.model import LOSS_DEFINITIONS, ETM
 from etm_app.nn.sparse import num_tokens
@@ -48,13 +46,6 @@ class TopicTables(Callback):
         self.unknown_queries: list[str] = []
         self.coherence: NDArray[np.float64] | None = None
         self.folder: Path | None = None
-        self._training_set: BowDataset | None = None
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find the training documents, which coherence is counted over."""
-        if self._training_set is None:
-            assert isinstance(pl_module, ETM)
-            self._training_set = training_set(getattr(trainer, "datamodule", None), pl_module.vocab_size)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log coherence, diversity and quality; show the topics in TensorBoard."""
@@ -69,8 +60,8 @@ class TopicTables(Callback):
         assert isinstance(model, ETM)
         top_words = model.top_word_indices(METRIC_WORDS).cpu().numpy()
         values = {"topic_diversity": topic_diversity(top_words)}
-        if self._training_set is not None:
-            self.coherence = npmi_coherence(top_words, self._training_set.chunks(CHUNK), model.vocab_size)
+        if model.training_set is not None:
+            self.coherence = npmi_coherence(top_words, model.training_set.chunks(CHUNK), model.vocab_size)
             values["topic_coherence"] = float(self.coherence.mean())
             values["topic_quality"] = values["topic_coherence"] * values["topic_diversity"]
         model.log_dict({f"{stage}_{name}": value for name, value in values.items()}, rank_zero_only=True)
@@ -118,12 +109,12 @@ class TopicTables(Callback):
 
     def _shares(self, model: ETM) -> NDArray[np.float64] | None:
         """Share of each topic in the training corpus: theta, documents weighed by their length, [K]."""
-        dataset = self._training_set
+        dataset = model.training_set
         if dataset is None:
             return None
         total = np.zeros(model.beta.shape[0])
-        for start in range(0, len(dataset), CHUNK):
-            batch = dataset.__getitems__(range(start, min(start + CHUNK, len(dataset)))).to(model.device)
+        for batch in dataset.batches(CHUNK):
+            batch = batch.to(model.device)
             lengths = num_tokens(batch, batch.counts)
             total += (lengths @ model.theta(batch)).double().cpu().numpy()
         return total / total.sum()

@@ -223,8 +223,25 @@ class BowDataset(Dataset[BowBatch]):
         vocab_size = self.corpus.vocab_size
         return BowBatch.from_csr(indptr, indices, counts, vocab_size, half=half, with_gradients=self.with_gradients)
 
+    def sample(self, size: int) -> "BowDataset":
+        """At most ``size`` of the documents, evenly spaced: always the same ones."""
+        if len(self) <= size:
+            return self
+        rows = self.rows[np.linspace(0, len(self) - 1, size).astype(np.int64)]
+        return BowDataset(self.corpus, rows, with_gradients=self.with_gradients, with_halves=self.with_halves)
+
+    def batches(self, size: int) -> Iterator[BowBatch]:
+        """All documents in order, at most ``size`` at a time."""
+        for start in range(0, len(self), size):
+            yield self.__getitems__(range(start, min(start + size, len(self))))
+
     def chunks(self, size: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
-        """All documents in order, as (indptr, indices) of at most ``size`` documents at a time."""
+        """All documents in order, as (indptr, indices) of at most ``size`` at a time."""
         for start in range(0, len(self), size):
             indptr, indices, _, _ = self.corpus.select(self.rows[start : start + size])
             yield indptr, indices
+
+    def counts(self) -> sp.csr_array:
+        """All documents as a sparse matrix [n, V]."""
+        indptr, indices, counts, _ = self.corpus.select(self.rows)
+        return sp.csr_array((counts, indices, indptr), shape=(len(self), self.corpus.vocab_size))

@@ -2,6 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -24,15 +25,19 @@ __all__ = ["BowDataModule", "EpochShuffle", "training_set"]
 
 
 class EpochShuffle(Sampler[int]):
-    """Another order in every epoch that depends on the seed and the epoch alone, so a resumed run repeats it.
+    """Document after document in random order, a new order each time all were had, cut into epochs of equal length.
+
+    An epoch depends on the seed and its number alone, so a resumed run repeats it.
 
     Args:
         size: Number of documents.
-        seed: Of the order.
+        length: Documents an epoch.
+        seed: Of the orders.
     """
 
-    def __init__(self, size: int, seed: int) -> None:
+    def __init__(self, size: int, length: int, seed: int) -> None:
         self.size = size
+        self.length = length
         self.seed = seed
         self.epoch = 0
 
@@ -41,11 +46,13 @@ class EpochShuffle(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.size
+        return self.length
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        generator = np.random.default_rng((self.seed, self.epoch))
-        return iter(generator.permutation(self.size).tolist())
+    def __iter__(self) -> Iterator[int]:
+        start, stop = self.epoch * self.length, (self.epoch + 1) * self.length
+        first, last = start // self.size, -(-stop // self.size)
+        orders = [np.random.default_rng((self.seed, round)).permutation(self.size) for round in range(first, last)]
+        return iter(np.concatenate(orders)[start - first * self.size : stop - first * self.size].tolist())
 
 
 class BowDataModule(LightningDataModule, ABC):
@@ -55,7 +62,9 @@ class BowDataModule(LightningDataModule, ABC):
     names its settings.
 
     Args:
-        batch_size: Documents a step.
+        batch_size: Documents a step; all of them where there are fewer.
+        steps_per_epoch: Steps an epoch, so that runs on small and large corpora are alike; null: as many as one pass
+            over the training documents takes.
         num_workers: Processes that slice batches; 0 does it in the main process, which is fastest
             unless the corpus is read from a slow disk.
         cache_dir: Folder for prepared corpora and downloads.
@@ -65,12 +74,14 @@ class BowDataModule(LightningDataModule, ABC):
     def __init__(
         self,
         batch_size: PositiveInt = 1000,
+        steps_per_epoch: PositiveInt | None = 100,
         num_workers: NonNegativeInt = 0,
         cache_dir: Path = Path("~/.cache/etm_app"),
         seed: NonNegativeInt = 0,
     ) -> None:
         super().__init__()
         self.batch_size = batch_size
+        self.steps_per_epoch = steps_per_epoch
         self.num_workers = num_workers
         self.cache_dir = cache_dir
         self.seed = seed
@@ -144,7 +155,9 @@ class BowDataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader[BowBatch]:
         """Shuffled training documents."""
         dataset = BowDataset(self.corpus, self.corpus.rows("train"), with_gradients=True)
-        return self._loader(dataset, EpochShuffle(len(dataset), self.seed))
+        steps = self.steps_per_epoch
+        length = len(dataset) if steps is None else steps * min(self.batch_size, len(dataset))
+        return self._loader(dataset, EpochShuffle(len(dataset), length, self.seed))
 
     def val_dataloader(self) -> DataLoader[BowBatch]:
         """Validation documents in order, with halves for document completion."""
@@ -161,7 +174,7 @@ class BowDataModule(LightningDataModule, ABC):
     def _loader(self, dataset: BowDataset, sampler: Sampler[int] | None = None) -> DataLoader[BowBatch]:
         return DataLoader(
             dataset,
-            batch_size=self.batch_size,
+            batch_size=max(min(self.batch_size, len(dataset)), 1),
             sampler=sampler,
             collate_fn=_as_is,  # __getitems__ makes the batch
             num_workers=self.num_workers,
@@ -184,6 +197,7 @@ def training_set(datamodule: LightningDataModule | None, vocab_size: int) -> Bow
         return None
     if isinstance(datamodule, BowDataModule):
         return datamodule.training_set()
+    datamodule.setup("fit")  # it may be here to test alone
     batches = [as_batch(batch, vocab_size, training=False) for batch in datamodule.train_dataloader()]
     counts = sp.vstack([
         sp.csr_array((batch.counts, batch.indices, batch.indptr), shape=(len(batch), vocab_size)) for batch in batches

@@ -1,5 +1,6 @@
 """The inference network: a document's counts to the posterior of its topic proportions."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -37,10 +38,17 @@ class Encoder(nn.Module):
         activation: After each of them. ``glu`` gates one half of its input with the other; the layers
             are twice as wide there, so that H comes out.
         dropout: Probability of dropping a hidden unit, after the second layer.
+        normalize: Whether every topic's mu is normalized over the documents.
     """
 
     def __init__(
-        self, vocab_size: int, num_topics: int, hidden_size: int, activation: Activation, dropout: float
+        self,
+        vocab_size: int,
+        num_topics: int,
+        hidden_size: int,
+        activation: Activation,
+        dropout: float,
+        normalize: bool = False,
     ) -> None:
         super().__init__()
         width = 2 * hidden_size if activation == "glu" else hidden_size
@@ -52,6 +60,7 @@ class Encoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.mu = nn.Linear(hidden_size, num_topics)
         self.logvar = nn.Linear(hidden_size, num_topics)
+        self.norm = DocumentNorm(num_topics) if normalize else None
 
     def forward(self, batch: BowBatch, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior of every document.
@@ -63,12 +72,68 @@ class Encoder(nn.Module):
         Returns:
             mu and logvar, [B, K] each. For a document without tokens, those of the prior: 0 and 0.
         """
+        mu, logvar, known = self._unnormalized(batch, counts)
+        if self.norm is not None:
+            mu = self.norm(mu, known)
+        return mu * known, logvar * known
+
+    def _unnormalized(self, batch: BowBatch, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """mu, logvar [B, K] and 1 for documents with tokens, 0 for those without, [B, 1]."""
         tokens = sparse.num_tokens(batch, counts)[:, None].to(self.weight.dtype)
         x = sparse.matmul(batch, counts, self.weight) / tokens.clamp(min=1) + self.bias
         x = self.activation(self.hidden(self.activation(x)))
         x = self.dropout(x)
-        known = (tokens > 0).to(tokens.dtype)  # float32 brings bfloat16 outputs back: KL and softmax want the bits
-        return self.mu(x) * known, self.logvar(x) * known
+        # To float32 again under autocast: KL and softmax want the bits.
+        return self.mu(x).to(tokens.dtype), self.logvar(x).to(tokens.dtype), (tokens > 0).to(tokens.dtype)
+
+    @torch.no_grad()
+    def measure(self, batches: Iterable[BowBatch]) -> None:
+        """Fix the statistics of the normalization to those of these documents, however they are batched."""
+        if self.norm is None:
+            return
+        was_training = self.training
+        self.eval()
+        moments = torch.zeros(2, self.mu.out_features, dtype=torch.float64, device=self.weight.device)
+        num_documents = torch.zeros((), dtype=torch.float64, device=self.weight.device)
+        for batch in batches:
+            mu, _, known = self._unnormalized(batch, batch.counts)
+            mu = mu.double() * known
+            moments += torch.stack((mu.sum(0), mu.square().sum(0)))
+            num_documents += known.sum()
+        mean, square = moments / num_documents.clamp(min=1)
+        self.norm.mean.copy_(mean)
+        self.norm.variance.copy_((square - mean.square()).clamp(min=0))
+        self.train(was_training)
+
+
+class DocumentNorm(nn.Module):
+    """Normalizes each topic's mu to mean 0 and variance 1 over documents, so that no topic goes out of use.
+
+    Batch normalization without scale and shift (Zhu et al. 2020, "A Batch Normalized Inference Network Keeps the KL
+    Vanishing Away"): by the batch's statistics in training, by those of the training documents otherwise
+    (`Encoder.measure`). Until these are measured, a running average stands in.
+    """
+
+    EPSILON = 1e-5
+
+    def __init__(self, num_topics: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(num_topics))
+        self.register_buffer("variance", torch.ones(num_topics))
+        self.mean: Tensor
+        self.variance: Tensor
+
+    def forward(self, mu: Tensor, known: Tensor) -> Tensor:
+        """Normalize mu [B, K]; known [B, 1] is 0 for documents without words, which do not count."""
+        mean, variance = self.mean, self.variance
+        if self.training:
+            num_documents = known.sum()
+            mean = (mu * known).sum(0) / num_documents.clamp(min=1)
+            variance = ((mu - mean) * known).square().sum(0) / num_documents.clamp(min=1)
+            with torch.no_grad():
+                self.mean.lerp_(mean, 0.1)
+                self.variance.lerp_(variance, 0.1)
+        return (mu - mean) * (variance + self.EPSILON).rsqrt()
 
 
 def kl_to_standard_normal(mu: Tensor, logvar: Tensor) -> Tensor:

@@ -23,6 +23,24 @@ class Topics(nn.Module):
         bound = rho_size**-0.5  # as nn.Linear(L, ...) starts, which the paper's code uses for both
         self.rho = nn.Parameter(torch.empty(vocab_size, rho_size).uniform_(-bound, bound), train_embeddings)
         self.alpha = nn.Parameter(torch.empty(num_topics, rho_size).uniform_(-bound, bound))
+        self.register_buffer("rho_anchor", None)
+        self.register_buffer("alpha_anchor", None)
+        self.rho_anchor: Tensor | None
+        self.alpha_anchor: Tensor | None
+
+    def place(self, rho: Tensor, alpha: Tensor) -> None:
+        """Start from these embeddings, rho [V, L] and alpha [K, L], and measure `drift` from them."""
+        with torch.no_grad():
+            self.rho.copy_(rho)
+            self.alpha.copy_(alpha)
+        self.rho_anchor, self.alpha_anchor = self.rho.detach().clone(), self.alpha.detach().clone()
+
+    def drift(self) -> Tensor:
+        """Mean squared distance of the word and of the topic embeddings from where they were placed, summed."""
+        if self.rho_anchor is None or self.alpha_anchor is None:
+            return self.alpha.new_zeros(())
+        words = (self.rho - self.rho_anchor).square().sum() / len(self.rho)
+        return words + (self.alpha - self.alpha_anchor).square().sum() / len(self.alpha)
 
     def forward(self) -> Tensor:
         """The topics, a word a row: beta [V, K], each column on the simplex."""
