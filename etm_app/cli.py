@@ -67,7 +67,8 @@ def condense(message: str) -> str:
         if found := re.match(r"Given value: (?!NestedArg)(.*)", line):
             given = given or f"given: {found[1]}"
         elif not line or re.match(
-            r"Does not validate|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>|Expected a path but|Problem with",
+            r"Does not validate|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>"
+            r"|Expected a path but|Problem with",
             line,
         ):
             continue
@@ -132,7 +133,7 @@ class ETMCLI(LightningCLI):
     def predict(self, **kwargs: Any) -> None:
         """Lightning's predict with rows written as they come, none kept in memory."""
         self.trainer.predict(**{**kwargs, "return_predictions": False})
-        writer = next(callback for callback in self.trainer.callbacks if isinstance(callback, ThetaWriter))
+        writer = self._get(self.config_init, "prediction")
         if self.trainer.is_global_zero:
             print(
                 f"theta of {writer.num_documents:,} documents ({writer.num_empty:,} of them empty: no word in the "
@@ -140,13 +141,14 @@ class ETMCLI(LightningCLI):
             )
 
     def _show(self, checkpoint: str | None = None) -> None:
-        tables = next(callback for callback in self.trainer.callbacks if isinstance(callback, TopicTables))
+        tables = self._get(self.config_init, "topics")
         if not self.trainer.is_global_zero or tables.folder is None:
             return
         console = Console()
         tables.show(console)
-        written = ", ".join(name for name in ("topics.csv", "topics.json", "metrics.json"))
-        console.print(f"Written to {tables.folder}: {written}", soft_wrap=True, highlight=False)
+        console.print(
+            f"Written to {tables.folder}: topics.csv, topics.json, metrics.json", soft_wrap=True, highlight=False
+        )
         if checkpoint:
             console.print(f"Best checkpoint: {checkpoint}", soft_wrap=True, highlight=False)
 
@@ -157,7 +159,10 @@ def check_checkpoint(subcommand: str, path: str | Path | None) -> None:
     Raises:
         UserError: No checkpoint where one is needed, a keyword for one, a missing file or one of another kind.
     """
-    expected = "expected the path of a checkpoint that fit wrote: --ckpt_path lightning_logs/version_0/checkpoints/best.ckpt, say."
+    expected = (
+        "expected the path of a checkpoint that fit wrote: "
+        "--ckpt_path lightning_logs/version_0/checkpoints/best.ckpt, say."
+    )
     if path is None:
         if subcommand != "fit":
             raise UserError(f"ckpt_path: {subcommand} without a checkpoint would use random weights; {expected}")

@@ -45,7 +45,8 @@ class ETM(LightningModule):
     topic k with probability theta_k, and then is v with probability beta_kv = softmax_v(rho alpha_k).
     Trained by maximizing the evidence lower bound with an amortized Gaussian posterior of delta.
 
-    From ``warm_start`` to ``learn_prior_mean`` the arguments add to the paper's model; configs/paper.yaml turns all off.
+    The arguments from ``warm_start`` to ``learn_prior_mean`` add to the paper's model; configs/paper.yaml turns
+    all of them off.
 
     Args:
         vocab_size: V, the number of words; the command line takes it from the data.
@@ -91,7 +92,12 @@ class ETM(LightningModule):
         queries: list[str] = [],  # noqa: B006 - shown by --help, never changed
     ) -> None:
         super().__init__()
-        sizes = {"num_topics": num_topics, "t_hidden_size": t_hidden_size, "rho_size": rho_size, "vocab_size": vocab_size}
+        sizes = {
+            "num_topics": num_topics,
+            "t_hidden_size": t_hidden_size,
+            "rho_size": rho_size,
+            "vocab_size": vocab_size,
+        }
         for name, size in sizes.items():
             if size < 1:
                 raise UserError(f"{name}: {size}; expected a whole number from 1.")
@@ -177,7 +183,7 @@ class ETM(LightningModule):
         return loss + self.anchor * self.topics.drift() if self.anchor else loss
 
     def _proportions(self, z: Tensor) -> Tensor:
-        """theta = softmax(delta) for delta = prior_mean + z."""
+        """Proportions theta = softmax(delta) for delta = prior_mean + z."""
         return (self.prior_mean + z).softmax(-1)
 
     def _negative_elbo(
@@ -290,15 +296,16 @@ class ETM(LightningModule):
         was_training = self.training
         self.eval()
         with torch.no_grad():
-            mu, _ = self.encoder(documents, documents.counts)
+            theta = self._proportions(self.encoder(documents, documents.counts)[0])
         self.train(was_training)
-        return self._proportions(mu)
+        return theta
 
     @property
     def beta(self) -> Tensor:
         """Words of the topics, [K, V], each row on the simplex."""
         with torch.no_grad():
-            return self.topics().t().contiguous()
+            beta: Tensor = self.topics()
+        return beta.t().contiguous()
 
     @property
     def alpha(self) -> Tensor:

@@ -50,7 +50,8 @@ class ThetaWriter(BasePredictionWriter):
                 self._parts.mkdir(parents=True)
         except OSError as error:
             raise UserError(
-                f"prediction.path: cannot write to {self.written.parent} ({error.strerror}); expected a folder to write to."
+                f"prediction.path: cannot write to {self.written.parent} ({error.strerror}); "
+                "expected a folder to write to."
             ) from error
         trainer.strategy.barrier()
 
@@ -65,7 +66,8 @@ class ThetaWriter(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         """Write the rows of a batch to a file of their own, named by process and batch."""
-        assert self._parts is not None and batch_indices is not None
+        assert self._parts is not None
+        assert batch_indices is not None
         theta, known = (tensor.float().cpu().numpy() for tensor in prediction)
         table = pl.DataFrame(theta, schema=[f"theta_{topic}" for topic in range(theta.shape[1])]).select(
             pl.Series("row", batch_indices, dtype=pl.Int64),

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from etm_app.metrics.topics import TOPIC_DEFINITIONS, npmi_coherence, topic_diversity
-from etm_app.model import LOSS_DEFINITIONS, ETM
+from etm_app.model import ETM, LOSS_DEFINITIONS
 from etm_app.nn.sparse import num_tokens
 
 __all__ = ["TopicTables"]
@@ -117,7 +117,8 @@ class TopicTables(Callback):
             batch = batch.to(model.device)
             lengths = num_tokens(batch, batch.counts)
             total += (lengths @ model.theta(batch)).double().cpu().numpy()
-        return total / total.sum()
+        share: NDArray[np.float64] = total / total.sum()
+        return share
 
     def _write_files(self, folder: Path) -> None:
         (folder / "topics.json").write_text(json.dumps(self.topics, indent=1, ensure_ascii=False), encoding="utf-8")

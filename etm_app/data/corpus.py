@@ -87,7 +87,9 @@ class BowCorpus:
         rows.eliminate_zeros()
         rows.sort_indices()
         if rows.shape[1] != len(vocab):
-            raise UserError(f"the counts have {rows.shape[1]} columns, the vocabulary {len(vocab)} words; expected as many.")
+            raise UserError(
+                f"the counts have {rows.shape[1]} columns, the vocabulary {len(vocab)} words; expected as many."
+            )
         if len(set(vocab)) != len(vocab):
             raise UserError(f"the vocabulary repeats {len(vocab) - len(set(vocab))} of its words; expected each once.")
         if broken := [word for word in vocab if "\n" in word]:
@@ -176,14 +178,16 @@ class BowCorpus:
                 for name in ("indptr", "indices", "counts", "halves")
                 if name != "halves" or (folder / "halves.npy").exists()
             }
-            vocab = (folder / "vocab.txt").read_bytes().decode("utf-8").split("\n")[:-1]  # splitlines knows too many ends
-            corpus = cls(
-                vocab=vocab, documents=pl.read_ipc(folder / "documents.arrow"), meta=meta, **arrays
-            )
+            vocab = (
+                (folder / "vocab.txt").read_bytes().decode("utf-8").split("\n")[:-1]
+            )  # splitlines knows too many ends
+            corpus = cls(vocab=vocab, documents=pl.read_ipc(folder / "documents.arrow"), meta=meta, **arrays)
             if not len(corpus.documents) == len(corpus) or not len(corpus.indices) == corpus.indptr[-1]:
                 raise ValueError("its files do not fit together")
         except (OSError, ValueError, KeyError, pl.exceptions.PolarsError) as error:
-            raise UserError(f"{folder} holds no readable corpus ({error}); delete the folder to have it made again.") from error
+            raise UserError(
+                f"{folder} holds no readable corpus ({error}); delete the folder to have it made again."
+            ) from error
         return corpus
 
 

@@ -176,7 +176,7 @@ class BowDataModule(LightningDataModule, ABC):
             dataset,
             batch_size=max(min(self.batch_size, len(dataset)), 1),
             sampler=sampler,
-            collate_fn=_as_is,  # __getitems__ makes the batch
+            collate_fn=_as_is,  # type: ignore[arg-type]  # __getitems__ makes the batch
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),

@@ -9,7 +9,6 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
-import numpy as np
 import polars as pl
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from pytorch_lightning.utilities import rank_zero_info

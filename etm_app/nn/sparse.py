@@ -44,7 +44,7 @@ def matmul(batch: BowBatch, counts: Tensor, weight: Tensor) -> Tensor:
 
 
 def log_likelihood(batch: BowBatch, counts: Tensor, theta: Tensor, beta: Tensor) -> Tensor:
-    """log p(document | theta, beta) = Σ_v counts_dv log Σ_k theta_dk beta_vk, for each document.
+    """Log-likelihood log p(document | theta, beta) = Σ_v counts_dv log Σ_k theta_dk beta_vk, for each document.
 
     The multinomial coefficient, a constant, is left out as in the paper (section 5).
 
