@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
+import yaml
 from jsonargparse import Namespace
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
@@ -18,6 +20,7 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from rich.console import Console
 
 from etm_app import __version__
+from etm_app.callbacks.checkpoint import BestCheckpoint
 from etm_app.callbacks.prediction import ThetaWriter
 from etm_app.callbacks.topics import TopicTables
 
@@ -28,7 +31,7 @@ from etm_app.data.newsgroups import NewsgroupsDataModule
 from etm_app.errors import UserError
 from etm_app.model import ETM
 
-__all__ = ["ETMCLI", "main"]
+__all__ = ["ETMCLI", "check_checkpoint", "main", "vocab_size_of"]
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 DATA_MODULES = (DocstringsDataModule, NewsgroupsDataModule)
@@ -37,6 +40,22 @@ DESCRIPTION = "Embedded Topic Models: topics and words as points of one space, l
 
 class Parser(LightningArgumentParser):
     """LightningCLI's parser, with mistakes reported in two lines instead of a page."""
+
+    def get_defaults(self, *args: Any, **kwargs: Any) -> Namespace:
+        """The defaults, of the data module only its class: its arguments must not pass to another class."""
+        defaults: Namespace = super().get_defaults(*args, **kwargs)
+        if isinstance(data := defaults.get("data"), Namespace):
+            data.pop("init_args", None)
+        return defaults
+
+    def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Namespace:
+        """Parse a config file, named where it is no YAML."""
+        try:
+            yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            self.error(f"config: {path} is no YAML ({' '.join(str(error).split())})")
+        config: Namespace = super().parse_path(path, *args, **kwargs)
+        return config
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Say what is wrong and where to look, and exit with code 2."""
@@ -83,16 +102,15 @@ class ETMCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks' arguments, the link of vocabulary sizes and the defaults."""
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(TopicTables, "topics")
         parser.add_lightning_class_args(ThetaWriter, "prediction")
-        parser.link_arguments("data.vocab_size", "model.vocab_size", apply_on="instantiate")
+        parser.link_arguments("data", "model.vocab_size", compute_fn=vocab_size_of, apply_on="instantiate")
         parser.set_defaults(
             {
                 "data": {"class_path": _class_path(DocstringsDataModule)},
                 "checkpoint.filename": "best",
                 "checkpoint.monitor": "val_perplexity",
-                "checkpoint.save_last": True,
                 "checkpoint.enable_version_counter": False,
             }
         )
@@ -107,26 +125,28 @@ class ETMCLI(LightningCLI):
         """Without validation documents there is no best model: keep the last."""
         if not _has_documents(self.datamodule, "val_dataloader"):
             rank_zero_info("No validation documents: best.ckpt will be the model of the last epoch.")
-            checkpoint = self.trainer.checkpoint_callback
-            if isinstance(checkpoint, ModelCheckpoint):
-                checkpoint.monitor = None
+            self._get(self.config_init, "checkpoint").monitor = None
 
     def after_fit(self) -> None:
         """Evaluate the best checkpoint, and show its topics."""
-        checkpoint = self.trainer.checkpoint_callback
-        best = getattr(checkpoint, "best_model_path", "") or None
-        for split, evaluate in (("val", self.trainer.validate), ("test", self.trainer.test)):
-            if _has_documents(self.datamodule, f"{split}_dataloader"):
-                evaluate(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
+        best = self._get(self.config_init, "checkpoint").best_model_path or None
+        evaluations = {"val": self.trainer.validate, "test": self.trainer.test}
+        splits = [split for split in evaluations if _has_documents(self.datamodule, f"{split}_dataloader")]
+        for split in splits:
+            evaluations[split](self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
+        if not splits:
+            self._get(self.config_init, "topics").write(self.trainer, self.model)
         self._show(best)
 
     def validate(self, **kwargs: Any) -> None:
         """Lightning's validate without its table of numbers, which the one with definitions replaces."""
+        self._require("val")
         self.trainer.validate(**{**kwargs, "verbose": False})
         self._show()
 
     def test(self, **kwargs: Any) -> None:
         """Lightning's test without its table of numbers, which the one with definitions replaces."""
+        self._require("test")
         self.trainer.test(**{**kwargs, "verbose": False})
         self._show()
 
@@ -140,6 +160,13 @@ class ETMCLI(LightningCLI):
                 f"vocabulary, prior's mean) written to {writer.written}"
             )
 
+    def _require(self, split: str) -> None:
+        if not _has_documents(self.datamodule, f"{split}_dataloader"):
+            raise UserError(
+                f"data: {type(self.datamodule).__name__} has no {split} documents; expected some: "
+                f"give it a {split} split or a {split}_dataloader."
+            )
+
     def _show(self, checkpoint: str | None = None) -> None:
         tables = self._get(self.config_init, "topics")
         if not self.trainer.is_global_zero or tables.folder is None:
@@ -151,6 +178,20 @@ class ETMCLI(LightningCLI):
         )
         if checkpoint:
             console.print(f"Best checkpoint: {checkpoint}", soft_wrap=True, highlight=False)
+
+
+def vocab_size_of(data: LightningDataModule) -> int:
+    """The size of a data module's vocabulary, which the model's is linked to.
+
+    Raises:
+        UserError: It has none, or no whole number from 1.
+    """
+    size = getattr(data, "vocab_size", None)
+    if not isinstance(size, int) or size < 1:
+        raise UserError(
+            f"data: the vocab_size of {type(data).__name__} is {size!r}; expected the number of words, an int from 1."
+        )
+    return size
 
 
 def check_checkpoint(subcommand: str, path: str | Path | None) -> None:
@@ -231,17 +272,21 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
                 "log_every_n_steps": 1,
                 "num_sanity_val_steps": 0,
                 "enable_model_summary": False,
+                "callbacks": [ModelCheckpoint(filename="last", enable_version_counter=False)],
             },
             parser_class=Parser,
             parser_kwargs={
                 "prog": "python -m etm_app",
                 "description": DESCRIPTION,
-                "version": f"etm_app {__version__}",
+                "version": __version__,
                 "allow_abbrev": False,
                 **{subcommand: dict(subparser) for subcommand in SUBCOMMANDS},
             },
             args=args,
         )
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
+    except Exception as error:
+        mistake = error.__cause__ if isinstance(error.__cause__, UserError) else error  # jsonargparse wraps some
+        if not isinstance(mistake, UserError | MisconfigurationException | OSError):
+            raise
+        sys.stderr.write(f"error: {' '.join(str(mistake).split())}\n")
         sys.exit(2)

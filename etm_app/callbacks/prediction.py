@@ -33,6 +33,7 @@ class ThetaWriter(BasePredictionWriter):
         self.written: Path | None = None
         self.num_documents = 0
         self.num_empty = 0
+        self._num_written = 0
         self._parts: Path | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -42,6 +43,7 @@ class ThetaWriter(BasePredictionWriter):
         path = self.path or Path(trainer.log_dir or trainer.default_root_dir) / "theta.parquet"
         if path.suffix != ".parquet":
             raise UserError(f"prediction.path: {path} ends in {path.suffix or 'nothing'}; expected a name in .parquet.")
+        self._num_written = 0
         self.written = path.expanduser()
         self._parts = self.written.with_name(f".{self.written.name}.parts")
         try:
@@ -67,8 +69,15 @@ class ThetaWriter(BasePredictionWriter):
     ) -> None:
         """Write the rows of a batch to a file of their own, named by process and batch."""
         assert self._parts is not None
-        assert batch_indices is not None
         theta, known = (tensor.float().cpu().numpy() for tensor in prediction)
+        if not batch_indices:  # Lightning knows none where the user's loader makes whole batches itself
+            if trainer.world_size > 1:
+                raise UserError(
+                    "data: this predict_dataloader makes its batches itself, so their documents cannot be told apart "
+                    "over several processes; predict with --trainer.devices 1."
+                )
+            batch_indices = range(self._num_written, self._num_written + len(theta))
+        self._num_written += len(theta)
         table = pl.DataFrame(theta, schema=[f"theta_{topic}" for topic in range(theta.shape[1])]).select(
             pl.Series("row", batch_indices, dtype=pl.Int64),
             pl.Series("status", known).replace_strict({1.0: "ok", 0.0: "empty"}, return_dtype=pl.String),

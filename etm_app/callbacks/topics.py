@@ -58,12 +58,7 @@ class TopicTables(Callback):
 
     def _measure(self, trainer: Trainer, model: LightningModule, stage: str) -> None:
         assert isinstance(model, ETM)
-        top_words = model.top_word_indices(METRIC_WORDS).cpu().numpy()
-        values = {"topic_diversity": topic_diversity(top_words)}
-        if model.training_set is not None:
-            self.coherence = npmi_coherence(top_words, model.training_set.chunks(CHUNK), model.vocab_size)
-            values["topic_coherence"] = float(self.coherence.mean())
-            values["topic_quality"] = values["topic_coherence"] * values["topic_diversity"]
+        values = self._quality(model)
         model.log_dict({f"{stage}_{name}": value for name, value in values.items()}, rank_zero_only=True)
         words = model.top_words(self.num_words)
         for logger in trainer.loggers:
@@ -72,19 +67,31 @@ class TopicTables(Callback):
                 text = "\n".join(["| topic | words |", "|---|---|", *rows])
                 logger.experiment.add_text(f"{stage}_topics", text, trainer.global_step)
 
+    def _quality(self, model: ETM) -> dict[str, float]:
+        top_words = model.top_word_indices(METRIC_WORDS).cpu().numpy()
+        values = {"topic_diversity": topic_diversity(top_words)}
+        if model.training_set is not None:
+            self.coherence = npmi_coherence(top_words, model.training_set.chunks(CHUNK), model.vocab_size)
+            values["topic_coherence"] = float(self.coherence.mean())
+            values["topic_quality"] = values["topic_coherence"] * values["topic_diversity"]
+        return values
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the tables after `validate`; in the middle of a fit there is nothing final to write."""
         if trainer.state.fn == "validate":
-            self._write(trainer, pl_module)
+            self.write(trainer, pl_module)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the tables."""
-        self._write(trainer, pl_module)
+        self.write(trainer, pl_module)
 
-    def _write(self, trainer: Trainer, model: LightningModule) -> None:
+    def write(self, trainer: Trainer, model: LightningModule) -> None:
+        """Write the tables of the model as it is, with the metrics that the trainer has just logged."""
         assert isinstance(model, ETM)
         logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.metrics |= {name: value for name, value in logged.items() if name.startswith(("val_", "test_"))}
+        if not self.metrics:  # nothing to evaluate on
+            self.metrics = {f"train_{name}": value for name, value in self._quality(model).items()}
         shares = self._shares(model)
         probabilities = model.beta.topk(min(self.num_words, model.vocab_size)).values.tolist()
         self.topics = [
@@ -158,7 +165,7 @@ class TopicTables(Callback):
             console.print(Text(f"Queries not in the vocabulary, skipped: {', '.join(self.unknown_queries)}"))
         metrics = Table(title="Metrics", title_justify="left")
         metrics.add_column("metric")
-        stages = [stage for stage in ("val", "test") if any(name.startswith(stage) for name in self.metrics)]
+        stages = [stage for stage in ("train", "val", "test") if any(name.startswith(stage) for name in self.metrics)]
         for stage in stages:
             metrics.add_column(stage, justify="right")
         metrics.add_column("definition", overflow="fold", style="dim")
@@ -174,5 +181,5 @@ def _readable(value: float) -> str:
 
 
 def definition_of(metric: str) -> str:
-    """The definition of a metric by its logged name, with val_ or test_ before it."""
+    """The definition of a metric by its logged name, with the split's name before it."""
     return DEFINITIONS.get(metric.split("_", 1)[1], "")

@@ -1,6 +1,7 @@
 """A batch of documents as sparse tensors: what every step of the model gets."""
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,8 +15,7 @@ from etm_app.errors import UserError
 __all__ = ["BowBatch", "ByWord", "as_batch"]
 
 
-@dataclass(frozen=True)
-class ByWord:
+class ByWord(NamedTuple):
     """The non-zeros of a batch sorted by word; the backward passes sum over it in a fixed order.
 
     Attributes:
@@ -29,9 +29,10 @@ class ByWord:
     order: Tensor
 
 
-@dataclass(frozen=True)
 class BowBatch:
     """Counts of B documents over V words in compressed sparse row form.
+
+    No dataclass and no tuple: Lightning would look inside and lower the counts to the precision of the weights.
 
     Attributes:
         indptr: Document boundaries, int32 [B + 1].
@@ -43,13 +44,23 @@ class BowBatch:
         by_word: The same non-zeros sorted by word, where gradients are wanted; else None.
     """
 
-    indptr: Tensor
-    indices: Tensor
-    counts: Tensor
-    vocab_size: int
-    num_nonempty: int
-    first_half: Tensor | None = None
-    by_word: ByWord | None = None
+    def __init__(
+        self,
+        indptr: Tensor,
+        indices: Tensor,
+        counts: Tensor,
+        vocab_size: int,
+        num_nonempty: int,
+        first_half: Tensor | None = None,
+        by_word: ByWord | None = None,
+    ) -> None:
+        self.indptr = indptr
+        self.indices = indices
+        self.counts = counts
+        self.vocab_size = vocab_size
+        self.num_nonempty = num_nonempty
+        self.first_half = first_half
+        self.by_word = by_word
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -112,8 +123,9 @@ class BowBatch:
                 f"a batch of shape {list(counts.shape)} came from the data module; expected [documents, "
                 f"vocab_size = {vocab_size}] counts: yield one row a document, one column a word."
             )
-        document, word = counts.detach().cpu().numpy().nonzero()
-        values = counts.detach().cpu().numpy()[document, word]
+        counts = counts.detach().cpu()
+        document, word = (index.numpy() for index in counts.nonzero(as_tuple=True))
+        values = counts[document, word].double().numpy()  # NumPy has no bfloat16
         if not (np.isfinite(values).all() and (values > 0).all() and (values == np.round(values)).all()):
             raise UserError(
                 "a batch of the data module has counts that are negative, fractional or not finite; "
@@ -132,16 +144,16 @@ class BowBatch:
         """Copy the tensors to page-locked memory, from which a GPU fetches them while computing."""
         return self._map(Tensor.pin_memory)
 
-    def _map(self, function) -> "BowBatch":  # type: ignore[no-untyped-def]
-        by_word = self.by_word
-        if by_word is not None:
-            by_word = ByWord(*(function(getattr(by_word, field.name)) for field in fields(by_word)))
-        tensors = {
-            name: function(getattr(self, name))
-            for name in ("indptr", "indices", "counts", "first_half")
-            if getattr(self, name) is not None
-        }
-        return replace(self, by_word=by_word, **tensors)
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "BowBatch":
+        return BowBatch(
+            function(self.indptr),
+            function(self.indices),
+            function(self.counts),
+            self.vocab_size,
+            self.num_nonempty,
+            None if self.first_half is None else function(self.first_half),
+            None if self.by_word is None else ByWord(*map(function, self.by_word)),
+        )
 
 
 def as_batch(batch: object, vocab_size: int, *, training: bool) -> BowBatch:

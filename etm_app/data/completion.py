@@ -26,7 +26,7 @@ def first_half(
     entry = np.repeat(np.arange(len(counts)), counts)
     entry_start = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
     occurrence = np.arange(len(entry)) - entry_start[entry]
-    word_hash = _mix(indices.astype(np.uint64) + np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15))
+    word_hash = _mix(indices.astype(np.uint64) + np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64))
     # Wrapping sums: a difference of cumulative sums is the sum of a document modulo 2^64, empty documents included.
     summed = np.concatenate((np.zeros(1, np.uint64), np.cumsum(word_hash * counts.astype(np.uint64))))
     document_hash = summed[indptr[1:]] - summed[indptr[:-1]]
@@ -41,6 +41,7 @@ def first_half(
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Finalizer of SplitMix64 (Steele, Lea, Flood 2014): every input bit changes every output bit."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)  # 0 would stay 0
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

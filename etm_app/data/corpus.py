@@ -82,7 +82,7 @@ class BowCorpus:
         Raises:
             UserError: Sizes differ, words repeat, or counts are negative or fractional.
         """
-        rows = sp.csr_array(matrix)
+        rows = sp.csr_array(matrix, copy=True)
         rows.sum_duplicates()
         rows.eliminate_zeros()
         rows.sort_indices()
@@ -94,10 +94,17 @@ class BowCorpus:
             raise UserError(f"the vocabulary repeats {len(vocab) - len(set(vocab))} of its words; expected each once.")
         if broken := [word for word in vocab if "\n" in word]:
             raise UserError(f"the vocabulary has words with a line break, {broken[0]!r} for one; expected none.")
-        if len(splits) != rows.shape[0]:
-            raise UserError(f"splits: {len(splits)} for {rows.shape[0]} documents; expected one each.")
-        if not ((rows.data > 0).all() and (rows.data == np.round(rows.data)).all()):
-            raise UserError("counts must be whole numbers from 0; some are negative or fractional: give raw counts.")
+        for name, column in (("splits", splits), ("ids", ids), ("labels", labels)):
+            if column is not None and len(column) != rows.shape[0]:
+                raise UserError(f"{name}: {len(column)} for {rows.shape[0]} documents; expected one each.")
+        if unknown := set(splits) - set(SPLITS):
+            raise UserError(f"splits: {sorted(unknown)[0]!r} is none; expected {', '.join(SPLITS)}.")
+        largest = np.iinfo(np.int32).max
+        if not ((rows.data > 0) & (rows.data <= largest) & (rows.data == np.round(rows.data))).all():
+            raise UserError(
+                f"counts must be whole numbers from 0 to {largest}; some are negative or fractional, or too large: "
+                "give raw counts."
+            )
         documents = pl.DataFrame(
             {"id": list(ids) if ids is not None else [str(row) for row in range(rows.shape[0])], "split": list(splits)},
             schema={"id": pl.String, "split": pl.String},
@@ -154,7 +161,7 @@ class BowCorpus:
                     np.save(partial / f"{name}.npy", array)
             (partial / "vocab.txt").write_bytes("".join(f"{word}\n" for word in self.vocab).encode("utf-8"))
             self.documents.write_ipc(partial / "documents.arrow", compression="uncompressed")
-            meta = {"format_version": FORMAT_VERSION, **self.meta}
+            meta = {"format_version": FORMAT_VERSION, "vocab_size": self.vocab_size, **self.meta}
             (partial / "meta.json").write_text(json.dumps(meta, indent=2, ensure_ascii=False), encoding="utf-8")
             if folder.exists():
                 shutil.rmtree(folder)
@@ -173,6 +180,7 @@ class BowCorpus:
             meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
             if meta.pop("format_version") != FORMAT_VERSION:
                 raise ValueError("written by another version")
+            vocab_size = meta.pop("vocab_size")
             arrays = {
                 name: np.load(folder / f"{name}.npy", mmap_mode="r")
                 for name in ("indptr", "indices", "counts", "halves")
@@ -182,9 +190,12 @@ class BowCorpus:
                 (folder / "vocab.txt").read_bytes().decode("utf-8").split("\n")[:-1]
             )  # splitlines knows too many ends
             corpus = cls(vocab=vocab, documents=pl.read_ipc(folder / "documents.arrow"), meta=meta, **arrays)
-            if not len(corpus.documents) == len(corpus) or not len(corpus.indices) == corpus.indptr[-1]:
+            non_zeros = {len(array) for name, array in arrays.items() if name != "indptr"}
+            if non_zeros != {int(corpus.indptr[-1])} or len(corpus.documents) != len(corpus):
                 raise ValueError("its files do not fit together")
-        except (OSError, ValueError, KeyError, pl.exceptions.PolarsError) as error:
+            if len(vocab) != vocab_size:
+                raise ValueError(f"vocab.txt has {len(vocab)} words in place of {vocab_size}")
+        except (OSError, EOFError, ValueError, TypeError, LookupError, pl.exceptions.PolarsError) as error:
             raise UserError(
                 f"{folder} holds no readable corpus ({error}); delete the folder to have it made again."
             ) from error

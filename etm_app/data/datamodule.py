@@ -15,6 +15,7 @@ from filelock import FileLock
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities import rank_zero_info
+from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.utils.data import DataLoader, Sampler
 
 from etm_app.data.batch import BowBatch, as_batch
@@ -186,7 +187,7 @@ class BowDataModule(LightningDataModule, ABC):
 
 
 def training_set(datamodule: LightningDataModule | None, vocab_size: int) -> BowDataset | None:
-    """The training documents of any data module in order, or None without one.
+    """The training documents of any data module in order, or None where there are none.
 
     Args:
         datamodule: A BowDataModule, or one whose train loader yields dense counts [B, V]; that loader is run through
@@ -197,6 +198,8 @@ def training_set(datamodule: LightningDataModule | None, vocab_size: int) -> Bow
         return None
     if isinstance(datamodule, BowDataModule):
         return datamodule.training_set()
+    if not is_overridden("train_dataloader", datamodule, LightningDataModule):
+        return None
     datamodule.setup("fit")  # it may be here to test alone
     batches = [as_batch(batch, vocab_size, training=False) for batch in datamodule.train_dataloader()]
     counts = sp.vstack([

@@ -26,7 +26,10 @@ def package_root(package: str) -> Path | None:
     """Folder of an installed package's sources, or of the standard library for ``stdlib``; None if there is none."""
     if package == STDLIB:
         return Path(sysconfig.get_paths()["stdlib"])
-    spec = find_spec(package)
+    try:
+        spec = find_spec(package)
+    except ModuleNotFoundError:  # of the package around it
+        return None
     if spec is None or not spec.submodule_search_locations:
         return None
     return Path(spec.submodule_search_locations[0])

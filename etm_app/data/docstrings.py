@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from multiprocessing import get_context
 from pathlib import Path
 from platform import python_version
@@ -17,7 +17,7 @@ from rich.progress import track
 from etm_app.data.corpus import BowCorpus
 from etm_app.data.datamodule import BowDataModule
 from etm_app.data.docstring_parser import STDLIB, Docstring, package_root, parse, source_files
-from etm_app.data.splits import random_splits
+from etm_app.data.splits import check_fractions, random_splits
 from etm_app.data.vectorizer import Analyzer, Vectorizer, read_stop_words
 from etm_app.errors import UserError
 
@@ -58,6 +58,7 @@ class DocstringsDataModule(BowDataModule):
         seed: NonNegativeInt = 0,
     ) -> None:
         super().__init__(batch_size, steps_per_epoch, num_workers, cache_dir, seed)
+        check_fractions(val_fraction, test_fraction)
         self.packages = packages
         self.min_words = min_words
         self.stop_words = stop_words
@@ -122,7 +123,9 @@ def _parse_all(sources: list[tuple[str, str, Path]]) -> Iterator[Docstring]:
 
 
 def _version(package: str) -> str:
+    if package == STDLIB:
+        return python_version()
     try:
-        return python_version() if package == STDLIB else version(package)
-    except PackageNotFoundError:
-        return "unknown"
+        return version(package)
+    except PackageNotFoundError:  # installed under another name than it is imported by
+        return ", ".join(f"{name} {version(name)}" for name in packages_distributions().get(package, ()))

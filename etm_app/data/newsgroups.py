@@ -15,7 +15,7 @@ from scipy.io import loadmat
 from etm_app.data.completion import first_half
 from etm_app.data.corpus import BowCorpus
 from etm_app.data.datamodule import BowDataModule
-from etm_app.data.splits import random_splits
+from etm_app.data.splits import check_fractions, random_splits
 from etm_app.data.vectorizer import Analyzer, Vectorizer, read_stop_words
 from etm_app.errors import UserError
 
@@ -60,6 +60,7 @@ class NewsgroupsDataModule(BowDataModule):
         seed: NonNegativeInt = 0,
     ) -> None:
         super().__init__(batch_size, steps_per_epoch, num_workers, cache_dir, seed)
+        check_fractions(val_fraction, 0.0)
         self.data_dir = data_dir
         self.stop_words = stop_words
         self.min_df = min_df
@@ -177,6 +178,10 @@ def _read_vocab(path: Path) -> list[str]:
         raise UserError(f"data.data_dir: {path} was refused ({error}); {expected}") from error
     if not isinstance(vocab, list) or not all(isinstance(word, str) for word in vocab):
         raise UserError(f"data.data_dir: {path} holds a {type(vocab).__name__} that is no list of strings; {expected}")
+    if repeated := len(vocab) - len(set(vocab)):
+        raise UserError(f"data.data_dir: {path} repeats {repeated} of its words; {expected}")
+    if broken := [word for word in vocab if "\n" in word]:
+        raise UserError(f"data.data_dir: {path} has a line break in {broken[0]!r}; {expected}")
     return vocab
 
 
@@ -204,8 +209,8 @@ def _read_part(folder: Path, part: str, vocab_size: int) -> sp.csr_array:
             f"{name}: document {row} (from 0) has the word index {words[outside[0]]:g}, and so have "
             f"{len(outside) - 1} more entries; expected 0 to {vocab_size - 1}, for the words of vocab.pkl."
         )
-    if (values < 0).any() or (values != np.round(values)).any():
-        raise UserError(f"{name}: a count is negative or fractional; expected whole numbers.")
+    if not ((values >= 0) & (values <= np.iinfo(np.int32).max) & (values == np.round(values))).all():
+        raise UserError(f"{name}: a count is negative, fractional or too large; expected whole numbers.")
     indptr = np.concatenate(([0], np.cumsum(lengths)))
     matrix = sp.csr_array((values.astype(np.int64), words.astype(np.int32), indptr), shape=(len(tokens), vocab_size))
     matrix.sum_duplicates()

@@ -79,9 +79,10 @@ class Encoder(nn.Module):
 
     def _unnormalized(self, batch: BowBatch, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """mu, logvar [B, K] and 1 for documents with tokens, 0 for those without, [B, 1]."""
-        tokens = sparse.num_tokens(batch, counts)[:, None].to(self.weight.dtype)
+        tokens = sparse.num_tokens(batch, counts)[:, None]
+        tokens = tokens.to(torch.promote_types(self.weight.dtype, tokens.dtype))
         x = sparse.matmul(batch, counts, self.weight) / tokens.clamp(min=1) + self.bias
-        x = self.activation(self.hidden(self.activation(x)))
+        x = self.activation(self.hidden(self.activation(x).to(self.hidden.weight.dtype)))
         x = self.dropout(x)
         # To float32 again under autocast: KL and softmax want the bits.
         return self.mu(x).to(tokens.dtype), self.logvar(x).to(tokens.dtype), (tokens > 0).to(tokens.dtype)

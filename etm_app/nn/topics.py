@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 __all__ = ["Topics"]
 
@@ -39,11 +40,15 @@ class Topics(nn.Module):
         """Mean squared distance of the word and of the topic embeddings from where they were placed, summed."""
         if self.rho_anchor is None or self.alpha_anchor is None:
             return self.alpha.new_zeros(())
-        words = (self.rho - self.rho_anchor).square().sum() / len(self.rho)
-        return words + (self.alpha - self.alpha_anchor).square().sum() / len(self.alpha)
+        words = F.mse_loss(self.rho, self.rho_anchor, reduction="sum") / len(self.rho)
+        return words + F.mse_loss(self.alpha, self.alpha_anchor, reduction="sum") / len(self.alpha)
 
     def forward(self) -> Tensor:
         """The topics, a word a row: beta [V, K], each column on the simplex."""
         # In float32 under autocast too: the softmax runs over the whole vocabulary.
         with torch.autocast(self.rho.device.type, enabled=False):
-            return (self.alpha @ self.rho.t()).softmax(dim=-1).t().contiguous()
+            return (self.alpha @ self.rho.t()).softmax(dim=-1, dtype=self._softmax_type).t().contiguous()
+
+    @property
+    def _softmax_type(self) -> torch.dtype:
+        return torch.promote_types(self.rho.dtype, torch.float32)

@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from pytorch_lightning import LightningDataModule, Trainer
+from torch.utils.data import DataLoader, TensorDataset
+
+from etm_app.callbacks.prediction import ThetaWriter
+from etm_app.data.corpus import BowCorpus
+from etm_app.errors import UserError
+from etm_app.model import ETM
+from tests.planted import SPLITS, VOCAB, PlantedDataModule, planted_counts
+
+X = planted_counts()
+
+
+class Labelled(PlantedDataModule):
+    """With a label for each document."""
+
+    def build(self) -> BowCorpus:
+        labels = [f"label {row % 3}" for row in range(len(self.x))]
+        ids = [f"/{row}.txt" for row in range(len(self.x))]
+        return BowCorpus.from_matrix(self.x, VOCAB, self.splits, ids=ids, labels=labels)
+
+
+class Dense(LightningDataModule):
+    """A user's own, without ids: batches made by the loader, or by the user."""
+
+    def __init__(self, *, in_batches: bool) -> None:
+        super().__init__()
+        self.in_batches = in_batches
+
+    def predict_dataloader(self) -> DataLoader:  # type: ignore[type-arg]
+        if self.in_batches:
+            return DataLoader(list(torch.tensor(X).split(7)), batch_size=None)  # type: ignore[arg-type]
+        return DataLoader(TensorDataset(torch.tensor(X)), batch_size=7)
+
+
+@pytest.fixture
+def model() -> ETM:
+    torch.manual_seed(0)
+    return ETM(len(VOCAB), num_topics=4, t_hidden_size=8, rho_size=6)
+
+
+def predict(model: ETM, datamodule: LightningDataModule, root: Path, path: Path | None = None) -> ThetaWriter:
+    writer = ThetaWriter(path)
+    trainer = Trainer(
+        accelerator="cpu", logger=False, callbacks=[writer], enable_progress_bar=False, default_root_dir=root
+    )
+    trainer.predict(model, datamodule, return_predictions=False)
+    return writer
+
+
+def read(writer: ThetaWriter) -> pl.DataFrame:
+    assert writer.written is not None
+    return pl.read_parquet(writer.written)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_every_document_has_its_row(tmp_path: Path, model: ETM, batch_size: int) -> None:
+    writer = predict(model, Labelled(batch_size=batch_size), tmp_path)
+    table = read(writer)
+    assert table["row"].to_list() == list(range(90))
+    assert table["id"].to_list() == [f"/{row}.txt" for row in range(90)]
+    assert table["split"].to_list() == SPLITS
+    assert table["label"].to_list() == [f"label {row % 3}" for row in range(90)]
+    empty = X.sum(axis=1) == 0
+    assert table["status"].to_list() == ["empty" if is_empty else "ok" for is_empty in empty]
+    theta = table.select("^theta_.*$").to_numpy()
+    np.testing.assert_allclose(theta, model.theta(X).numpy(), rtol=1e-5)
+    np.testing.assert_allclose(theta.sum(axis=1), 1, rtol=1e-5)
+    assert (theta[empty] == 1 / 4).all()  # the prior's mean, before anything is learned
+    assert (table["topic"].to_numpy() == theta.argmax(axis=1)).all()
+    assert (writer.num_documents, writer.num_empty) == (90, empty.sum())
+
+
+@pytest.mark.parametrize("in_batches", [False, True])
+def test_documents_of_a_plain_data_module_are_numbered(tmp_path: Path, model: ETM, in_batches: bool) -> None:
+    table = read(predict(model, Dense(in_batches=in_batches), tmp_path))
+    assert table["id"].to_list() == [str(row) for row in range(90)]
+    np.testing.assert_allclose(table.select("^theta_.*$").to_numpy(), model.theta(X).numpy(), rtol=1e-5)
+
+
+def test_the_file_goes_where_it_is_wanted_and_nothing_else_stays(tmp_path: Path, model: ETM) -> None:
+    path = tmp_path / "new" / "folder" / "my.parquet"
+    for _ in range(2):  # the second time over the first
+        writer = predict(model, Labelled(), tmp_path, path)
+        assert writer.written == path
+        assert len(read(writer)) == 90
+        assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["theta.csv", "theta"])
+def test_other_formats_are_refused(tmp_path: Path, model: ETM, name: str) -> None:
+    with pytest.raises(UserError, match=rf"prediction\.path.*{name}.*\.parquet"):
+        predict(model, Labelled(), tmp_path, tmp_path / name)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, model: ETM) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"prediction\.path.*file"):
+        predict(model, Labelled(), tmp_path, tmp_path / "file" / "theta.parquet")

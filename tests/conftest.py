@@ -1,0 +1,119 @@
+"""What all tests share: isolation from network and home, small corpora, and the command line in-process."""
+
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import hypothesis
+import pytest
+import torch
+from hypothesis.configuration import set_hypothesis_home_dir
+
+from etm_app.cli import ETMCLI, main
+from tests.paper_files import write_paper_files
+from tests.planted import SPLITS, VOCAB, planted_counts
+
+set_hypothesis_home_dir(tempfile.mkdtemp(prefix="hypothesis-"))
+hypothesis.settings.register_profile(
+    "tests",
+    derandomize=True,
+    deadline=None,
+    max_examples=60,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.load_profile("tests")
+
+NOISE = (  # of Lightning, torch and jsonargparse, about what is meant here
+    "Sparse CSR tensor support",
+    ".*does not have many workers",
+    ".*LeafSpec.* is deprecated",
+    ".*overridden `on_before_batch_transfer`",
+    "LightningCLI's args parameter",
+    r"\s+Unable to serialize instance <function ETM",
+    r"\s+By default only one JsonargparseDeprecationWarning",
+    r"\s+.*deprecated in v4.49.0",
+    "The dirpath has changed",
+    "You defined a `validation_step` but have no",
+    "train_embeddings.*random",
+    "Total length of `DataLoader` across ranks is zero",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for message in NOISE:
+        config.addinivalue_line("filterwarnings", f"ignore:{message}")
+
+
+Run = Callable[..., ETMCLI]
+
+SMALL = (
+    "--model.num_topics=4",
+    "--model.t_hidden_size=8",
+    "--model.rho_size=6",
+    "--model.enc_drop=0.1",
+    "--trainer.max_epochs=2",
+    "--trainer.enable_progress_bar=false",
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network() -> Iterator[None]:
+    def refuse(*args: object, **kwargs: object) -> NoReturn:
+        raise OSError("the tests have no network")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", refuse)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Defaults such as ~/.cache and ./lightning_logs end in a temporary folder; global switches are put back."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(home)
+    yield
+    torch.use_deterministic_algorithms(False)
+    assert not list(home.iterdir()), "something was written outside the folders that were named"
+
+
+@pytest.fixture(scope="session")
+def paper_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The planted corpus in the layout of the paper's code."""
+    x = planted_counts()
+    parts = {
+        part: x[[own == split for own in SPLITS]] for part, split in (("tr", "train"), ("va", "val"), ("ts", "test"))
+    }
+    return write_paper_files(tmp_path_factory.mktemp("paper"), parts, VOCAB)
+
+
+def run_in(root: Path, data_dir: Path) -> Run:
+    """The command line over a folder with the paper's files; everything is written below ``root``."""
+
+    def run(subcommand: str, *args: object) -> ETMCLI:
+        data = [f"--data.data_dir={data_dir}", "--data.batch_size=16", "--data.steps_per_epoch=null"]
+        where = [f"--trainer.default_root_dir={root}", f"--data.cache_dir={root / 'cache'}"]
+        return main([subcommand, "--data=NewsgroupsDataModule", *data, *where, *SMALL, *map(str, args)])
+
+    return run
+
+
+@pytest.fixture
+def run(tmp_path: Path, paper_dir: Path) -> Run:
+    """``run("fit", "--key=value", …)``: small, on the planted corpus, with all output below ``tmp_path / "runs"``."""
+    return run_in(tmp_path / "runs", paper_dir)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, paper_dir: Path) -> ETMCLI:
+    """A finished fit on the planted corpus; tests only look at it."""
+    return run_in(tmp_path_factory.mktemp("trained"), paper_dir)("fit")
+
+
+@pytest.fixture(scope="session")
+def checkpoint(trained: ETMCLI) -> Path:
+    """Its best checkpoint."""
+    return Path(trained.trainer.log_dir) / "checkpoints" / "best.ckpt"

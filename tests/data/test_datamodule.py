@@ -1,0 +1,166 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pytorch_lightning import LightningDataModule
+from torch.utils.data import DataLoader, TensorDataset
+
+from etm_app.data.corpus import SPLITS, BowCorpus
+from etm_app.data.datamodule import training_set
+from etm_app.errors import UserError
+from tests.planted import SPLITS as PLANTED_SPLITS
+from tests.planted import PlantedDataModule, planted_counts
+from tests.reference import dense
+
+
+class Counted(PlantedDataModule):
+    """Kept on disk, and counts how often it is built."""
+
+    builds = 0
+
+    def cache_key(self) -> dict[str, object]:
+        return {"documents": len(self.x), "total": int(self.x.sum())}
+
+    def build(self) -> BowCorpus:
+        self.builds += 1
+        return super().build()
+
+
+def documents(loader: DataLoader) -> np.ndarray:  # type: ignore[type-arg]
+    return np.concatenate([dense(batch, batch.counts).numpy() for batch in loader])
+
+
+def test_a_corpus_is_built_once_and_kept(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    first, second = (Counted(cache_dir=tmp_path) for _ in range(2))
+    assert first.vocab == second.vocab
+    assert first.vocab_size == len(first.vocab)
+    assert (first.builds, second.builds) == (1, 0)
+    assert (documents(first.predict_dataloader()) == documents(second.predict_dataloader())).all()
+    assert isinstance(first.corpus.counts, np.memmap)
+
+
+def test_other_settings_are_another_corpus(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    first, second = Counted(cache_dir=tmp_path), Counted(planted_counts(seed=1), cache_dir=tmp_path)
+    assert (documents(first.predict_dataloader()) == first.x).all()
+    assert (documents(second.predict_dataloader()) == second.x).all()
+    assert (first.builds, second.builds) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["counts.npy", "meta.json"])
+def test_a_damaged_corpus_is_built_again(tmp_path, name: str) -> None:  # type: ignore[no-untyped-def]
+    assert len(Counted(cache_dir=tmp_path).corpus)
+    (damaged,) = tmp_path.rglob(name)
+    damaged.write_bytes(b"damaged")
+    again = Counted(cache_dir=tmp_path)
+    assert (documents(again.predict_dataloader()) == again.x).all()
+    assert again.builds == 1
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cache_dir.*file"):
+        Counted(cache_dir=tmp_path / "file").corpus  # noqa: B018
+
+
+def test_without_a_key_nothing_is_kept(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    assert len(PlantedDataModule(cache_dir=tmp_path).corpus)
+    assert not any(tmp_path.glob("corpora"))
+
+
+@pytest.mark.parametrize(
+    ("x", "splits"),
+    [
+        (planted_counts(), ["test"] * 90),
+        (np.zeros((3, 2), np.int64), ["train"] * 3),
+        (np.array([[0, 0], [1, 2]]), ["train", "val"]),
+        (np.zeros((0, 2), np.int64), []),
+    ],
+)
+def test_nothing_to_train_on_is_refused(x, splits: list[str]) -> None:  # type: ignore[no-untyped-def]
+    module = PlantedDataModule(x)
+    module.splits = splits
+    with pytest.raises(UserError, match="no training document left"):
+        module.vocab_size  # noqa: B018
+
+
+def orders(size: int, epochs: int, **kwargs: int | None) -> list[list[int]]:
+    """Which documents each epoch of training takes, in order."""
+    module = PlantedDataModule(np.ones((size, 1), np.int64), ["train"] * size, **kwargs)
+    sampler = module.train_dataloader().sampler
+    drawn = []
+    for epoch in range(epochs):
+        sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        drawn.append(list(sampler))
+        assert len(drawn[-1]) == len(sampler)  # type: ignore[arg-type]
+    return drawn
+
+
+@given(st.integers(1, 30), st.integers(1, 40), st.none() | st.integers(1, 5), st.integers(0, 3))
+def test_epochs_go_through_the_documents_again_and_again(
+    size: int, batch_size: int, steps: int | None, seed: int
+) -> None:
+    drawn = orders(size, 4, batch_size=batch_size, steps_per_epoch=steps, seed=seed)
+    assert {len(epoch) for epoch in drawn} == {size if steps is None else steps * min(batch_size, size)}
+    together = [document for epoch in drawn for document in epoch]
+    rounds = [together[start : start + size] for start in range(0, len(together), size)]
+    assert all(sorted(of_round) == list(range(size)) for of_round in rounds[:-1])
+    assert len(set(rounds[-1])) == len(rounds[-1])
+
+
+@given(st.none() | st.integers(1, 5), st.integers(0, 3))
+def test_the_order_is_a_matter_of_seed_and_epoch(steps: int | None, seed: int) -> None:
+    drawn = orders(30, 3, batch_size=10, steps_per_epoch=steps, seed=seed)
+    assert orders(30, 3, batch_size=10, steps_per_epoch=steps, seed=seed) == drawn
+    assert orders(30, 3, batch_size=10, steps_per_epoch=steps, seed=seed + 1) != drawn
+    assert drawn[0] != drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 15, 1000])
+def test_only_training_shuffles_and_nothing_is_left_out(batch_size: int) -> None:
+    module = PlantedDataModule(batch_size=batch_size)
+    of = {split: module.x[[own == split for own in PLANTED_SPLITS]] for split in SPLITS}
+    assert (documents(module.val_dataloader()) == of["val"]).all()
+    assert (documents(module.test_dataloader()) == of["test"]).all()
+    assert (documents(module.predict_dataloader()) == module.x).all()
+    train = module.train_dataloader()
+    epochs = []
+    for epoch in range(2):
+        train.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        epochs.append(documents(train))
+        assert sorted(epochs[epoch].tolist()) == sorted(of["train"].tolist())
+        assert (epochs[epoch] != of["train"]).any()
+    assert (epochs[0] != epochs[1]).any()
+
+
+def test_making_loaders_draws_nothing_from_the_global_generator() -> None:
+    module, before = PlantedDataModule(), torch.get_rng_state()
+    for loader in (module.train_dataloader(), module.val_dataloader(), module.predict_dataloader()):
+        documents(loader)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_workers_slice_the_same_batches() -> None:
+    alone, helped = (PlantedDataModule(batch_size=40, num_workers=workers) for workers in (0, 2))
+    for loader in ("train_dataloader", "val_dataloader"):
+        assert (documents(getattr(alone, loader)()) == documents(getattr(helped, loader)())).all()
+
+
+class Dense(LightningDataModule):
+    """The training documents of the planted corpus as a user's own module may yield them."""
+
+    def train_dataloader(self) -> DataLoader:  # type: ignore[type-arg]
+        x = torch.tensor(PlantedDataModule().x[[own == "train" for own in PLANTED_SPLITS]])
+        return DataLoader(TensorDataset(x.float(), torch.zeros(len(x))), batch_size=7)
+
+
+def test_training_documents_are_found_in_any_data_module() -> None:
+    ours = PlantedDataModule()
+    vocab_size = ours.vocab_size
+    batches = []
+    for datamodule in (ours, Dense()):
+        dataset = training_set(datamodule, vocab_size)
+        assert dataset is not None
+        batches.append(dataset.__getitems__(range(len(dataset))))
+    assert torch.equal(*(dense(batch, batch.counts) for batch in batches))
+    assert training_set(None, vocab_size) is None

@@ -1,0 +1,100 @@
+from collections.abc import Iterator
+from itertools import combinations
+from math import log
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from etm_app.metrics.topics import document_cooccurrence, npmi_coherence, topic_diversity
+from tests.strategies import counts
+
+# Four documents and an empty one: words 0 and 1 always together in half of them, 2 in all, 3 alone in one, 4 in none.
+X = np.array([[1, 2, 1, 0, 0], [3, 1, 1, 0, 0], [0, 0, 5, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 0, 0]])
+
+
+def chunks(x: NDArray[np.int64], size: int = 2) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
+    for start in range(0, len(x), size):
+        rows = sp.csr_array(x[start : start + size])
+        yield rows.indptr.astype(np.int64), rows.indices.astype(np.int32)
+
+
+def coherence(topics: list[list[int]], x: NDArray[np.int64] = X) -> list[float]:
+    return npmi_coherence(np.array(topics), chunks(x), x.shape[1]).tolist()
+
+
+def npmi(i: int, j: int, x: NDArray[np.int64]) -> float:
+    """The definition, for one pair."""
+    there = x[x.sum(axis=1) > 0] > 0
+    first, second, both = there[:, i].mean(), there[:, j].mean(), (there[:, i] & there[:, j]).mean()
+    if both in (0, 1):
+        return 2.0 * both - 1
+    return log(both / (first * second)) / -log(both)
+
+
+@pytest.mark.parametrize(
+    ("pair", "expected"),
+    [
+        ((0, 1), log((1 / 2) / (1 / 4)) / log(2)),  # always together: 1
+        ((0, 2), log((1 / 2) / (1 / 2)) / log(2)),  # by chance: 0
+        ((2, 3), log((1 / 4) / (1 / 4)) / log(4)),  # by chance: 0
+        ((0, 3), -1.0),  # never together
+        ((0, 4), -1.0),  # nowhere at all
+    ],
+)
+def test_pairs_by_hand(pair: tuple[int, int], expected: float) -> None:
+    assert coherence([[*pair]]) == pytest.approx([expected])
+    assert coherence([[*reversed(pair)]]) == pytest.approx([expected])
+
+
+def test_a_topic_is_the_mean_of_its_pairs() -> None:
+    assert coherence([[0, 1, 3], [2, 0, 1]]) == pytest.approx([(1 - 1 - 1) / 3, (0 + 0 + 1) / 3])
+
+
+def test_words_in_every_document_are_coherent() -> None:
+    assert coherence([[0, 1]], np.ones((3, 2), np.int64)) == [1.0]
+
+
+@given(counts(max_documents=12), st.integers(1, 5), st.data())
+def test_coherence_is_the_definition(x, size, data) -> None:  # type: ignore[no-untyped-def]
+    v = x.shape[1]
+    topics = np.array(data.draw(st.lists(st.permutations(range(v)), min_size=1, max_size=3)))
+    values = npmi_coherence(topics, chunks(x, size), v)
+    if v == 1 or not x.any():
+        assert np.isnan(values).all()
+        return
+    expected = [np.mean([npmi(i, j, x) for i, j in combinations(topic, 2)]) for topic in topics]
+    np.testing.assert_allclose(values, expected, atol=1e-12)
+    assert ((values >= -1 - 1e-12) & (values <= 1 + 1e-12)).all()
+
+
+def test_ten_words_of_a_topic_count() -> None:
+    x = np.random.default_rng(0).integers(0, 2, size=(30, 14))
+    assert coherence([list(range(14))], x) == coherence([list(range(10))], x)
+    assert coherence([list(range(9))], x) != coherence([list(range(10))], x)
+
+
+@given(counts(max_documents=12), st.integers(1, 5), st.data())
+def test_cooccurrence_is_the_dense_product(x, size, data) -> None:  # type: ignore[no-untyped-def]
+    words = np.array(data.draw(st.lists(st.integers(0, x.shape[1] - 1), unique=True, min_size=1)))
+    together, num_documents = document_cooccurrence(chunks(x, size), words, x.shape[1])
+    there = (x[:, words] > 0).astype(np.int64)
+    np.testing.assert_array_equal(together, there.T @ there)
+    assert num_documents == np.count_nonzero(x.sum(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("topics", "expected"),
+    [([[0, 1], [2, 3]], 1.0), ([[0, 1], [1, 0]], 0.5), ([[0, 1, 2], [2, 3, 4]], 5 / 6), ([[7]], 1.0)],
+)
+def test_diversity_by_hand(topics: list[list[int]], expected: float) -> None:
+    assert topic_diversity(np.array(topics)) == pytest.approx(expected)
+
+
+def test_twenty_five_words_of_a_topic_count() -> None:
+    topics = np.stack([np.arange(30), np.r_[np.arange(100, 125), np.arange(5)]])
+    assert topic_diversity(topics) == 1.0
+    assert topic_diversity(np.roll(topics, 5, axis=1)) == pytest.approx(45 / 50)

@@ -1,0 +1,427 @@
+"""The whole model, run by Lightning's Trainer, against dense mathematics."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.distributions import Normal, kl_divergence
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from etm_app.errors import UserError
+from etm_app.model import ETM
+from etm_app.nn import sparse
+from etm_app.nn.encoder import Activation, kl_to_standard_normal
+from tests import reference
+from tests.planted import SPLITS, VOCAB, PlantedDataModule, planted_counts
+from tests.reference import assert_close, batch_of, dense
+from tests.strategies import EDGE_CASES
+
+
+def etm(vocab_size: int = len(VOCAB), **kwargs: Any) -> ETM:
+    torch.manual_seed(0)
+    return ETM(vocab_size, **{"num_topics": 4, "t_hidden_size": 8, "rho_size": 6, "enc_drop": 0.0, **kwargs})
+
+
+def trainer(**kwargs: Any) -> Trainer:
+    off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    return Trainer(**{"max_epochs": 2, "accelerator": "cpu", "num_sanity_val_steps": 0, **off, **kwargs})
+
+
+def validate(model: ETM, datamodule: PlantedDataModule) -> dict[str, float]:
+    (metrics,) = trainer().validate(model, datamodule, verbose=False)
+    return dict(metrics)
+
+
+class Gradients(Callback):
+    """Keeps the gradients and the losses of every step."""
+
+    def __init__(self) -> None:
+        self.gradients: list[dict[str, Tensor]] = []
+        self.losses: list[Tensor] = []
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        self.losses.append(loss.detach())
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, *args: object) -> None:
+        named = pl_module.named_parameters()
+        self.gradients.append({name: p.grad.clone() for name, p in named if p.grad is not None})
+
+
+def fit(model: ETM, datamodule: PlantedDataModule, **kwargs: Any) -> Gradients:
+    recorded = Gradients()
+    torch.manual_seed(0)
+    trainer(callbacks=[recorded], **kwargs).fit(model, datamodule)
+    return recorded
+
+
+# Against the dense reference
+
+
+def elbo(model: ETM, x: NDArray[np.int64], noise: Tensor) -> Tensor:
+    """The evidence lower bound of each document with one sample of theta, from the parts of the model."""
+    batch = batch_of(x)
+    mu, logvar = model.encoder(batch, batch.counts)
+    theta = (mu + noise * (0.5 * logvar).exp()).softmax(-1)
+    return sparse.log_likelihood(batch, batch.counts, theta, model.topics()) - kl_to_standard_normal(mu, logvar)
+
+
+def dense_elbo(model: ETM, x: NDArray[np.int64], noise: Tensor) -> Tensor:
+    """The same as the paper writes it; the encoder's first layer needs `reference.matmul` to be dense."""
+    batch = batch_of(x)
+    mu, logvar = model.encoder(batch, batch.counts.double())
+    posterior, prior = Normal(mu, (0.5 * logvar).exp()), Normal(torch.zeros((), dtype=torch.float64), 1.0)
+    theta = (mu + noise * posterior.scale).softmax(-1)
+    beta = (model.topics.alpha @ model.topics.rho.t()).softmax(-1)
+    return (torch.tensor(x) * (theta @ beta).log()).sum(1) - kl_divergence(posterior, prior).sum(1)
+
+
+@pytest.mark.parametrize("activation", get_args(Activation))
+@pytest.mark.parametrize("x", [*EDGE_CASES.values(), planted_counts(12)], ids=[*EDGE_CASES, "planted"])
+def test_elbo_and_gradients_are_those_of_the_paper(
+    x: NDArray[np.int64], activation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = etm(x.shape[1], theta_act=activation).eval()
+    exact = deepcopy(model).double()
+    noise = torch.randn(len(x), 4, dtype=torch.float64)
+    actual = elbo(model, x, noise.float())
+    monkeypatch.setattr(sparse, "matmul", reference.matmul)
+    expected = dense_elbo(exact, x, noise)
+    # Relative to the number of tokens: a document of one sure word has a log-likelihood of rounding errors.
+    assert_close(actual, expected, at_least=x.sum())
+    for value in (actual, expected):
+        value.sum().backward()
+    gradients, exact_gradients = (
+        [p.grad.double().flatten() for p in of.parameters() if p.grad is not None] for of in (model, exact)
+    )
+    assert len(gradients) >= 8
+    assert_close(torch.cat(gradients), torch.cat(exact_gradients))
+
+
+def test_training_steps_are_the_dense_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a training step consists of: in float64, with sparse sums or dense ones, it is the same."""
+    model = etm().double()
+    datamodule = PlantedDataModule(batch_size=16)
+    actual = fit(deepcopy(model), datamodule)
+    monkeypatch.setattr(sparse, "matmul", reference.matmul)
+    monkeypatch.setattr(sparse, "log_likelihood", reference.log_likelihood)
+    expected = fit(deepcopy(model), datamodule)
+    assert len(expected.losses) == 2 * 4
+    for ours, theirs in zip(actual.losses, expected.losses, strict=True):
+        assert_close(ours, theirs, 1e-9)
+    for ours, theirs in zip(actual.gradients, expected.gradients, strict=True):
+        assert len(theirs) >= 8
+        assert ours.keys() == theirs.keys()
+        assert_close(*(torch.cat([gradient.flatten() for gradient in of.values()]) for of in (ours, theirs)), 1e-9)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 1000])
+def test_evaluation_is_the_definition(batch_size: int) -> None:
+    """Validation metrics, from theta, beta and the halves alone."""
+    datamodule = PlantedDataModule(batch_size=batch_size)
+    model = etm()
+    fit(model, datamodule)
+    metrics = validate(model, datamodule)
+
+    (batch,) = PlantedDataModule().val_dataloader()
+    x, first = dense(batch, batch.counts), dense(batch, batch.first_half)
+    log_p = {part: (model.theta(x_) @ model.beta).double().log() for part, x_ in (("all", x), ("first", first))}
+    completed = (x - first) * log_p["first"]
+    tokens, scored = (x - first).sum(1), first.sum(1) > 0
+    loss = -completed.sum(1)[scored] / tokens[scored]
+    there = x.sum(1) > 0
+    assert there.sum() < len(x)
+    assert scored.sum() < there.sum()
+    assert metrics["val_perplexity"] == pytest.approx(
+        (-completed[scored].sum() / tokens[scored].sum()).exp().item(), rel=1e-5
+    )
+    assert metrics["val_perplexity_doc_mean"] == pytest.approx(loss.mean().exp().item(), rel=1e-5)
+    reconstruction_loss = -(x * log_p["all"]).sum() / there.sum()
+    assert metrics["val_reconstruction_loss"] == pytest.approx(reconstruction_loss.item(), rel=1e-5)
+    assert metrics["val_elbo"] == pytest.approx(-metrics["val_reconstruction_loss"] - metrics["val_kl"], rel=1e-5)
+    assert metrics["val_kl"] >= 0
+
+
+def test_training_beats_the_frequencies_of_words() -> None:
+    datamodule = PlantedDataModule(batch_size=16)
+    x, of = datamodule.x, np.array(SPLITS)
+    frequency = x[of == "train"].sum(axis=0) + 0.1
+    val = x[of == "val"]
+    unigram = np.exp(-(val * np.log(frequency / frequency.sum())).sum() / val.sum())
+    model = etm(optimizer=lambda params: torch.optim.Adam(params, lr=0.02))
+    fit(model, datamodule, max_epochs=40)
+    assert validate(model, datamodule)["val_perplexity"] < 0.85 * unigram
+
+
+# Sizes
+
+
+class Largest(TorchDispatchMode):
+    """Looks at every tensor that any operation makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numel = 0
+        self.shapes: set[tuple[int, ...]] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                is_dense = tensor.layout == torch.strided
+                self.numel = max(self.numel, tensor.numel() if is_dense else tensor.values().numel())
+                self.shapes |= {tuple(tensor.shape)} if is_dense else set()
+        return out
+
+
+B, V = 64, 5000
+
+
+@contextmanager
+def no_tensor_of_batch_by_vocabulary() -> Iterator[None]:
+    with Largest() as largest:
+        yield
+    assert largest.numel > 0
+    assert largest.numel < B * V
+    assert not {(B, V), (V, B)} & largest.shapes
+
+
+@pytest.fixture
+def wide() -> PlantedDataModule:
+    """Two batches of B documents of a few words each out of V, in each split."""
+    x = np.random.default_rng(0).poisson(0.01, size=(6 * B, V))
+    return PlantedDataModule(x, ["train", "val", "test"] * (2 * B), batch_size=B)
+
+
+def test_no_tensor_has_the_size_of_batch_times_vocabulary(wide: PlantedDataModule) -> None:
+    model = etm(wide.vocab_size, t_hidden_size=8, num_topics=4, rho_size=4)
+    batches = list(wide.train_dataloader())
+    assert [len(batch) for batch in batches] == [B, B]
+    with no_tensor_of_batch_by_vocabulary():
+        fit(model, wide, max_epochs=1)
+        trainer().test(model, wide, verbose=False)
+        trainer().predict(model, wide, return_predictions=False)
+
+
+def test_a_dense_product_would_be_noticed(wide: PlantedDataModule, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sparse, "matmul", reference.matmul)
+    model = etm(wide.vocab_size, t_hidden_size=8, num_topics=4, rho_size=4).double()
+    with pytest.raises(AssertionError), no_tensor_of_batch_by_vocabulary():
+        fit(model, wide, max_epochs=1)
+
+
+# Odd documents and extreme parameters
+
+ODD = np.zeros((5, 6), np.int64)
+ODD[0, :5], ODD[2, 2], ODD[3] = 20_000, 1, 1  # 100,000 words, none, one, six, none
+
+
+odd_documents = pytest.mark.parametrize(
+    "x", [ODD, ODD[:1], ODD[1:2], ODD[2:3]], ids=["all", "100,000 words", "no word", "one word"]
+)
+
+
+@odd_documents
+@pytest.mark.parametrize("scale", [1.0, 100.0, 1e4])
+def test_topics_that_exclude_a_word_break_no_loss(x: NDArray[np.int64], scale: float) -> None:
+    """With embeddings this large, topics give most words a probability of 0 in float32."""
+    model = etm(6).train()
+    with torch.no_grad():
+        model.topics.alpha.mul_(scale)
+        model.topics.rho.mul_(scale)
+    assert bool((model.beta == 0).any()) == (scale > 1)
+    loss = -elbo(model, x, torch.randn(len(x), 4)).mean()
+    loss.backward()
+    assert loss.isfinite()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+@odd_documents
+@pytest.mark.parametrize("batch_size", [1, 1000])
+def test_odd_documents_are_trained_on_and_evaluated(x: NDArray[np.int64], batch_size: int) -> None:
+    splits = [*["train"] * len(ODD), *["train", "val"] * len(x)]
+    datamodule = PlantedDataModule(np.concatenate([ODD, x.repeat(2, axis=0)]), splits, batch_size=batch_size)
+    model = etm(6)
+    recorded = fit(model, datamodule)
+    assert all(loss.isfinite() for loss in recorded.losses)
+    assert all(gradient.isfinite().all() for step in recorded.gradients for gradient in step.values())
+    assert model.theta(x).isfinite().all()
+    metrics = validate(model, datamodule)
+    finite = {name for name, value in metrics.items() if np.isfinite(value)}
+    # Without two tokens there is nothing to complete, and without any there is no document.
+    assert finite == {name for name in metrics if x.sum() > 1 or "perplexity" not in name}
+    assert ("val_elbo" in finite) == x.any()
+
+
+@pytest.mark.parametrize(
+    "precision",
+    ["bf16-mixed", "64-true"],  # 64-true fails: Lightning converts the batch, and cannot write to a frozen dataclass
+)
+def test_other_precisions_find_about_the_same(precision: str) -> None:
+    perplexities = []
+    for kwargs in ({}, {"precision": precision}):
+        model, datamodule = etm(), PlantedDataModule(batch_size=30)
+        recorded = fit(model, datamodule, **kwargs)
+        assert all(loss.isfinite() for loss in recorded.losses)
+        (metrics,) = trainer(**kwargs).validate(model, datamodule, verbose=False)
+        perplexities.append(metrics["val_perplexity"])
+    assert perplexities[1] == pytest.approx(perplexities[0], rel=0.1)
+
+
+# What a model can be asked
+
+
+def test_theta_is_on_the_simplex_and_a_matter_of_the_document_alone() -> None:
+    model, x = etm(), planted_counts(20)
+    theta = model.theta(torch.tensor(x))
+    torch.testing.assert_close(theta.sum(dim=1), torch.ones(len(x)))
+    assert not theta.requires_grad
+    assert (theta[x.sum(axis=1) == 0] == 1 / 4).all()  # the prior's mean, before anything is learned
+    order = np.random.default_rng(0).permutation(len(x))
+    torch.testing.assert_close(model.theta(x[order]), theta[torch.tensor(order)])
+    torch.testing.assert_close(model.theta(batch_of(x[3:4])), theta[3:4])
+    assert theta.unique(dim=0).shape[0] > 10
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_asking_for_theta_changes_nothing(train: bool) -> None:
+    model, x = etm(enc_drop=0.5).train(train), planted_counts(20)
+    before = deepcopy(model.state_dict())
+    assert torch.equal(model.theta(x), model.theta(x))
+    assert model.training == train
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("x", [np.ones((2, 3)), np.full((1, len(VOCAB)), 0.5), -np.ones((1, len(VOCAB)))])
+def test_theta_wants_counts(x: NDArray[np.float64]) -> None:
+    with pytest.raises(UserError):
+        etm().theta(x)
+
+
+def test_topics_have_the_most_probable_words_first() -> None:
+    model = etm(rho_size=20)
+    model.vocab = list(VOCAB)
+    beta = model.beta
+    assert beta.shape == (4, len(VOCAB))
+    torch.testing.assert_close(beta.sum(dim=1), torch.ones(4))
+    assert (model.alpha.shape, model.rho.shape) == ((4, 20), (len(VOCAB), 20))
+    torch.testing.assert_close(beta, (model.alpha @ model.rho.t()).softmax(-1))
+    order = np.argsort(-beta.numpy(), axis=1)
+    assert (model.top_word_indices(5).numpy() == order[:, :5]).all()
+    assert model.top_words(5) == [[VOCAB[index] for index in row[:5]] for row in order]
+    assert all(sorted(row) == VOCAB for row in model.top_words(1000))
+
+
+def test_nearest_words_are_nearest_by_cosine() -> None:
+    model = etm(4, rho_size=2)
+    model.vocab = ["north", "south", "east", "far north-east"]
+    with torch.no_grad():
+        model.topics.rho.copy_(torch.tensor([[0.0, 2.0], [0.0, -1.0], [0.5, 0.0], [70.0, 70.0]]))
+    words, cosines = zip(*model.nearest_words("north"), strict=True)
+    assert words == ("far north-east", "east", "south")
+    assert cosines == pytest.approx([0.5**0.5, 0.0, -1.0])
+    assert model.nearest_words("north", 1) == [("far north-east", pytest.approx(0.5**0.5))]
+    with pytest.raises(UserError, match="west"):
+        model.nearest_words("west")
+
+
+def test_a_new_model_knows_no_words() -> None:
+    with pytest.raises(UserError, match="no vocabulary"):
+        etm().top_words()
+
+
+@pytest.mark.parametrize("name", ["vocab_size", "num_topics", "t_hidden_size", "rho_size"])
+@pytest.mark.parametrize("size", [0, -1])
+def test_sizes_are_positive(name: str, size: int) -> None:
+    with pytest.raises(UserError, match=f"{name}: {size}"):
+        ETM(**{"vocab_size": 3, name: size})
+
+
+@pytest.mark.parametrize("train_embeddings", [True, False])
+def test_embeddings_are_learned_if_wanted(train_embeddings: bool) -> None:
+    rhos: list[Tensor] = []
+
+    class Watch(Callback):
+        def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *args: object) -> None:
+            assert isinstance(pl_module, ETM)
+            rhos.append(pl_module.rho.clone())
+
+    model = etm(train_embeddings=train_embeddings)
+    trainer(callbacks=[Watch()]).fit(model, PlantedDataModule(batch_size=16))
+    assert torch.equal(rhos[0], model.rho) != train_embeddings
+
+
+def test_normalized_posteriors_have_no_mean_and_unit_variance_over_the_training_documents() -> None:
+    datamodule = PlantedDataModule(batch_size=16)
+    model = etm(normalize_posterior=True, optimizer=lambda params: torch.optim.Adam(params, lr=0.02))
+    fit(model, datamodule, max_epochs=20)
+    x = datamodule.x[np.array(SPLITS) == "train"]
+    batch = batch_of(x[x.sum(axis=1) > 0])
+    mu, _ = model.eval().encoder(batch, batch.counts)
+    torch.testing.assert_close(mu.mean(dim=0), torch.zeros(4), atol=1e-4, rtol=0)
+    torch.testing.assert_close(mu.var(dim=0, correction=0), torch.ones(4), atol=0.02, rtol=0)
+
+
+def test_a_warm_start_begins_with_other_topics_than_a_cold_one() -> None:
+    starts = []
+    for warm_start in (True, True, False):
+        model = etm(warm_start=warm_start, optimizer=lambda params: torch.optim.SGD(params, lr=0.0))
+        fit(model, PlantedDataModule())
+        starts.append(model.beta)
+    warm, again, cold = starts
+    assert torch.equal(warm, again)
+    # Of the twelve words of a planted topic, the warm topics find most at once.
+    pure = [[max(np.bincount(row // 12)) / 12 for row in beta.topk(12).indices.numpy()] for beta in (warm, cold)]
+    assert np.mean(pure[0]) > max(0.6, np.mean(pure[1]))
+
+
+def test_a_checkpoint_is_all_that_is_needed(tmp_path: Path) -> None:
+    model, datamodule = etm(theta_act="softplus"), PlantedDataModule()
+    run = trainer()
+    run.fit(model, datamodule)
+    path = tmp_path / "model.ckpt"
+    run.save_checkpoint(path)
+    content = torch.load(path, weights_only=True)
+    assert content["vocab"] == VOCAB
+    assert content["hyper_parameters"]["theta_act"] == "softplus"
+    loaded = ETM.load_from_checkpoint(path)
+    assert loaded.vocab == VOCAB
+    assert loaded.top_words(10) == model.top_words(10)
+    x = planted_counts(20, seed=5)
+    assert torch.equal(loaded.theta(x), model.theta(x))
+    assert validate(loaded, datamodule) == validate(model, datamodule)
+
+
+@pytest.mark.parametrize("change", [lambda vocab: vocab[::-1], lambda vocab: [word + "s" for word in vocab]])
+def test_another_vocabulary_of_the_same_size_is_refused(tmp_path: Path, change: Any) -> None:
+    class Other(PlantedDataModule):
+        @property
+        def vocab(self) -> list[str]:
+            return list(change(VOCAB))
+
+    run = trainer(max_epochs=1)
+    run.fit(etm(), PlantedDataModule())
+    run.save_checkpoint(tmp_path / "model.ckpt")
+    with pytest.raises(UserError, match="another vocabulary"):
+        trainer().test(etm(), Other(), ckpt_path=tmp_path / "model.ckpt", verbose=False)
+
+
+def test_data_of_another_size_are_refused() -> None:
+    with pytest.raises(UserError, match=f"{len(VOCAB)} words.*made for 7"):
+        trainer().fit(etm(7), PlantedDataModule())
+
+
+def test_the_planted_corpus_has_what_the_tests_need() -> None:
+    x = planted_counts()
+    for split in ("train", "val", "test"):
+        lengths = x.sum(axis=1)[[own == split for own in SPLITS]]
+        assert {0, 1} <= set(lengths.tolist())
+        assert lengths.max() > 20
