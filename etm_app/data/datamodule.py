@@ -149,6 +149,10 @@ class BowDataModule(LightningDataModule, ABC):
         """V; the model's size is linked to it."""
         return self.corpus.vocab_size
 
+    def __str__(self) -> str:
+        """The class alone: Lightning's own text opens every loader, and so would build the corpus for it."""
+        return f"{type(self).__name__}()"
+
     def training_set(self) -> BowDataset:
         """The training documents in the order of the input, for metrics that count over them."""
         return BowDataset(self.corpus, self.corpus.rows("train"))
