@@ -13,29 +13,23 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, Reduce
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchmetrics import Metric
 
 from etm_app.data.batch import BowBatch, as_batch
 from etm_app.data.corpus import BowDataset
 from etm_app.data.datamodule import training_set
 from etm_app.errors import UserError
-from etm_app.metrics.perplexity import PERPLEXITY_DEFINITIONS, Perplexity
+from etm_app.metrics.elbo import Elbo
+from etm_app.metrics.perplexity import Perplexity
 from etm_app.nn import sparse
 from etm_app.nn.encoder import Activation, Encoder, kl_to_standard_normal
 from etm_app.nn.topics import Topics
 from etm_app.nn.warm_start import MAX_DOCUMENTS, warm_start
 
-__all__ = ["ETM", "LOSS_DEFINITIONS"]
+__all__ = ["ETM"]
 
 # Documents that the statistics of the normalization are measured over: enough for them to be known to one per cent.
 MAX_MEASURED = 8_000
-
-LOSS_DEFINITIONS = {
-    "elbo": "evidence lower bound a document in nats, -(reconstruction_loss + kl); higher is better. In training "
-    "with one sample of theta, otherwise at the posterior's mean",
-    "reconstruction_loss": "-log p(document | theta, beta) in nats, mean over documents",
-    "kl": "KL divergence of the posterior of delta from its prior in nats, mean over documents",
-    **PERPLEXITY_DEFINITIONS,
-}
 
 
 class ETM(LightningModule):
@@ -115,6 +109,8 @@ class ETM(LightningModule):
         self.prior_mean = nn.Parameter(torch.zeros(num_topics), learn_prior_mean)
         self.vocab_size = vocab_size
         self.vocab: list[str] | None = None
+        self.train_elbo = Elbo()
+        self.elbo = Elbo()
         self.perplexity = Perplexity()
         self.training_set: BowDataset | None = None  # what coherence and the other statistics are counted over
         self._evaluated_beta: Tensor | None = None
@@ -179,7 +175,7 @@ class ETM(LightningModule):
             seen = seen * (torch.rand_like(seen) >= self.word_dropout)
         mu, logvar = self.encoder(batch, seen)
         z = mu + torch.randn_like(mu) * (0.5 * logvar).exp()
-        loss = self._negative_elbo(batch, mu, logvar, self._proportions(z), self.topics(), "train")
+        loss = self._negative_elbo(batch, mu, logvar, self._proportions(z), self.topics(), self.train_elbo)
         return loss + self.anchor * self.topics.drift() if self.anchor else loss
 
     def _proportions(self, z: Tensor) -> Tensor:
@@ -187,30 +183,22 @@ class ETM(LightningModule):
         return (self.prior_mean + z).softmax(-1)
 
     def _negative_elbo(
-        self, batch: BowBatch, mu: Tensor, logvar: Tensor, theta: Tensor, beta: Tensor, stage: str
+        self, batch: BowBatch, mu: Tensor, logvar: Tensor, theta: Tensor, beta: Tensor, metric: Elbo
     ) -> Tensor:
         # Empty documents add 0 to both: their likelihood is 1 and their posterior the prior.
-        num_documents = max(batch.num_nonempty, 1)
-        reconstruction_loss = -sparse.log_likelihood(batch, batch.counts, theta, beta).sum() / num_documents
-        kl = kl_to_standard_normal(mu, logvar).sum() / num_documents
-        loss = reconstruction_loss + kl
-        if batch.num_nonempty:
-            self.log_dict(
-                {f"{stage}_reconstruction_loss": reconstruction_loss.detach(), f"{stage}_kl": kl.detach()},
-                on_step=False, on_epoch=True, batch_size=batch.num_nonempty, sync_dist=True,
-            )  # fmt: skip
-            self.log(
-                f"{stage}_elbo", -loss.detach(),
-                on_step=False, on_epoch=True, batch_size=batch.num_nonempty, sync_dist=True, prog_bar=stage == "train",
-            )  # fmt: skip
-        return loss
+        reconstruction_loss = -sparse.log_likelihood(batch, batch.counts, theta, beta).sum()
+        kl = kl_to_standard_normal(mu, logvar).sum()
+        # Kept by a metric of our own: Lightning's log costs as much as a tenth of a step, and averages batch means.
+        metric.update(reconstruction_loss, kl, batch.num_nonempty)
+        return (reconstruction_loss + kl) / max(batch.num_nonempty, 1)
 
     def on_train_epoch_end(self) -> None:
-        """Log the learning rate and the seconds of the epoch, its validation included."""
+        """Log the loss, the learning rate and the seconds of the epoch, its validation included."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
         self.log("learning_rate", optimizer.param_groups[0]["lr"])
         self.log("epoch_time", time.perf_counter() - self._epoch_start)
+        self._log_metric(self.train_elbo, "train", shown="elbo")
 
     # Evaluation
 
@@ -238,19 +226,19 @@ class ETM(LightningModule):
 
     def validation_step(self, batch: BowBatch, batch_idx: int) -> None:
         """ELBO and document completion of a batch."""
-        self._evaluate(batch, "val")
+        self._evaluate(batch)
 
     def test_step(self, batch: BowBatch, batch_idx: int) -> None:
         """ELBO and document completion of a batch."""
-        self._evaluate(batch, "test")
+        self._evaluate(batch)
 
-    def _evaluate(self, batch: BowBatch, stage: str) -> None:
+    def _evaluate(self, batch: BowBatch) -> None:
         beta, first = self._evaluated_beta, batch.first_half
         assert beta is not None
         if first is None:
             raise RuntimeError("this batch was made without the halves that document completion needs")
         mu, logvar = self.encoder(batch, batch.counts)
-        self._negative_elbo(batch, mu, logvar, self._proportions(mu), beta, stage)
+        self._negative_elbo(batch, mu, logvar, self._proportions(mu), beta, self.elbo)
         theta = self._proportions(self.encoder(batch, first)[0])
         second = batch.counts - first
         known = sparse.num_tokens(batch, first) > 0
@@ -258,19 +246,23 @@ class ETM(LightningModule):
         self.perplexity.update(sparse.log_likelihood(batch, second, theta, beta), tokens)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the perplexities."""
-        self._log_perplexity("val")
+        """Log what was measured."""
+        self._log_evaluation("val")
 
     def on_test_epoch_end(self) -> None:
-        """Log the perplexities."""
-        self._log_perplexity("test")
+        """Log what was measured."""
+        self._log_evaluation("test")
 
-    def _log_perplexity(self, stage: str) -> None:
-        values = self.perplexity.compute()
-        self.perplexity.reset()
+    def _log_evaluation(self, stage: str) -> None:
         self._evaluated_beta = None
-        self.log(f"{stage}_perplexity", values.pop("perplexity").float(), prog_bar=True)
-        self.log_dict({f"{stage}_{name}": value.float() for name, value in values.items()})
+        self._log_metric(self.elbo, stage)
+        self._log_metric(self.perplexity, stage, shown="perplexity")
+
+    def _log_metric(self, metric: Metric, stage: str, shown: str = "") -> None:
+        """Log a metric's values, already reduced over processes, and start it anew."""
+        for name, value in metric.compute().items():
+            self.log(f"{stage}_{name}", value.float(), prog_bar=name == shown)
+        metric.reset()
 
     def predict_step(self, batch: BowBatch, batch_idx: int) -> tuple[Tensor, Tensor]:
         """Topic proportions of a batch: theta [B, K] and which documents have words, [B]."""

@@ -132,8 +132,8 @@ class DocumentNorm(nn.Module):
             mean = (mu * known).sum(0) / num_documents.clamp(min=1)
             variance = ((mu - mean) * known).square().sum(0) / num_documents.clamp(min=1)
             with torch.no_grad():
-                self.mean.lerp_(mean, 0.1)
-                self.variance.lerp_(variance, 0.1)
+                self.mean.lerp_(mean.to(self.mean.dtype), 0.1)
+                self.variance.lerp_(variance.to(self.variance.dtype), 0.1)
         return (mu - mean) * (variance + self.EPSILON).rsqrt()
 
 
