@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from etm_app.data.datamodule import BowDataModule
     from etm_app.data.docstrings import DocstringsDataModule
     from etm_app.data.newsgroups import NewsgroupsDataModule
+    from etm_app.data.synthetic import SyntheticDataModule
     from etm_app.errors import UserError
     from etm_app.model import ETM
 
@@ -21,6 +22,7 @@ _HOMES = {
     "BowDataModule": "etm_app.data.datamodule",
     "DocstringsDataModule": "etm_app.data.docstrings",
     "NewsgroupsDataModule": "etm_app.data.newsgroups",
+    "SyntheticDataModule": "etm_app.data.synthetic",
     "ETM": "etm_app.model",
     "UserError": "etm_app.errors",
 }
@@ -31,6 +33,7 @@ __all__ = [
     "BowDataModule",
     "DocstringsDataModule",
     "NewsgroupsDataModule",
+    "SyntheticDataModule",
     "UserError",
     "__version__",
 ]

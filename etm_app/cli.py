@@ -28,13 +28,14 @@ from etm_app.callbacks.topics import TopicTables
 from etm_app.data.datamodule import BowDataModule
 from etm_app.data.docstrings import DocstringsDataModule
 from etm_app.data.newsgroups import NewsgroupsDataModule
+from etm_app.data.synthetic import SyntheticDataModule
 from etm_app.errors import UserError
 from etm_app.model import ETM
 
 __all__ = ["ETMCLI", "check_checkpoint", "main", "vocab_size_of"]
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
-DATA_MODULES = (DocstringsDataModule, NewsgroupsDataModule)
+DATA_MODULES = (DocstringsDataModule, NewsgroupsDataModule, SyntheticDataModule)
 DESCRIPTION = "Embedded Topic Models: topics and words as points of one space, learned from your texts."
 
 

@@ -196,8 +196,8 @@ class ETM(LightningModule):
         """Log the loss, the learning rate and the seconds of the epoch, its validation included."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
-        self.log("learning_rate", optimizer.param_groups[0]["lr"])
-        self.log("epoch_time", time.perf_counter() - self._epoch_start)
+        self.log("learning_rate", optimizer.param_groups[0]["lr"], sync_dist=True)
+        self.log("epoch_time", time.perf_counter() - self._epoch_start, sync_dist=True)
         self._log_metric(self.train_elbo, "train", shown="elbo")
 
     # Evaluation
@@ -261,7 +261,7 @@ class ETM(LightningModule):
     def _log_metric(self, metric: Metric, stage: str, shown: str = "") -> None:
         """Log a metric's values, already reduced over processes, and start it anew."""
         for name, value in metric.compute().items():
-            self.log(f"{stage}_{name}", value.float(), prog_bar=name == shown)
+            self.log(f"{stage}_{name}", value.float(), prog_bar=name == shown, sync_dist=True)
         metric.reset()
 
     def predict_step(self, batch: BowBatch, batch_idx: int) -> tuple[Tensor, Tensor]:

@@ -61,7 +61,7 @@ class TopicTables(Callback):
     def _measure(self, trainer: Trainer, model: LightningModule, stage: str) -> None:
         assert isinstance(model, ETM)
         values = self._quality(model)
-        model.log_dict({f"{stage}_{name}": value for name, value in values.items()}, rank_zero_only=True)
+        model.log_dict({f"{stage}_{name}": value for name, value in values.items()}, sync_dist=True)
         words = model.top_words(self.num_words)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
@@ -111,8 +111,9 @@ class TopicTables(Callback):
         self.neighbors = {
             query: model.nearest_words(query, self.num_neighbors) for query in model.queries if query in known
         }
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # in all processes: Lightning broadcasts it
         if trainer.is_global_zero:
-            self.folder = Path(trainer.log_dir or trainer.default_root_dir)
+            self.folder = folder
             self.folder.mkdir(parents=True, exist_ok=True)
             self._write_files(self.folder)
 

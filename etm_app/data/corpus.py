@@ -18,10 +18,16 @@ from etm_app.data.batch import BowBatch
 from etm_app.data.completion import first_half
 from etm_app.errors import UserError
 
-__all__ = ["SPLITS", "BowCorpus", "BowDataset"]
+__all__ = ["SPLITS", "BowCorpus", "BowDataset", "CorpusWriter"]
 
 SPLITS = ("train", "val", "test")
 FORMAT_VERSION = 1
+ARRAYS: dict[str, type[np.int64 | np.int32]] = {
+    "indptr": np.int64,
+    "indices": np.int32,
+    "counts": np.int32,
+    "halves": np.int32,
+}
 
 
 @dataclass(frozen=True)
@@ -151,23 +157,10 @@ class BowCorpus:
         return indptr, np.asarray(self.indices[positions]), np.asarray(self.counts[positions]), positions
 
     def save(self, folder: Path) -> None:
-        """Write the corpus to a folder, all or nothing: under another name first, renamed when complete."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
-        partial.mkdir()
-        try:
-            for name in ("indptr", "indices", "counts", "halves"):
-                if (array := getattr(self, name)) is not None:
-                    np.save(partial / f"{name}.npy", array)
-            (partial / "vocab.txt").write_bytes("".join(f"{word}\n" for word in self.vocab).encode("utf-8"))
-            self.documents.write_ipc(partial / "documents.arrow", compression="uncompressed")
-            meta = {"format_version": FORMAT_VERSION, "vocab_size": self.vocab_size, **self.meta}
-            (partial / "meta.json").write_text(json.dumps(meta, indent=2, ensure_ascii=False), encoding="utf-8")
-            if folder.exists():
-                shutil.rmtree(folder)
-            partial.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        """Write the corpus to a folder, all or nothing."""
+        with CorpusWriter(folder, with_halves=self.halves is not None) as writer:
+            writer.append(self.indptr, self.indices, self.counts, self.halves)
+            writer.finish(self.vocab, self.documents, self.meta)
 
     @classmethod
     def load(cls, folder: Path) -> "BowCorpus":
@@ -183,7 +176,7 @@ class BowCorpus:
             vocab_size = meta.pop("vocab_size")
             arrays = {
                 name: np.load(folder / f"{name}.npy", mmap_mode="r")
-                for name in ("indptr", "indices", "counts", "halves")
+                for name in ARRAYS
                 if name != "halves" or (folder / "halves.npy").exists()
             }
             vocab = (
@@ -200,6 +193,96 @@ class BowCorpus:
                 f"{folder} holds no readable corpus ({error}); delete the folder to have it made again."
             ) from error
         return corpus
+
+
+class CorpusWriter:
+    """Writes a corpus to a folder in pieces, so that it never has to be in memory, and all or nothing.
+
+    It is written under another name first and renamed by `finish`; left without that, nothing stays::
+
+        with CorpusWriter(folder) as writer:
+            for indptr, indices, counts in chunks:
+                writer.append(indptr, indices, counts)
+            writer.finish(vocab, documents, meta)
+
+    Args:
+        folder: Where `BowCorpus.load` finds it; what is there before is replaced.
+        with_halves: Whether the documents come with halves.
+    """
+
+    def __init__(self, folder: Path, with_halves: bool = False) -> None:
+        self.folder = folder
+        self._partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+        self._arrays: dict[str, _GrowingArray] = {}
+        self._names = [name for name in ARRAYS if with_halves or name != "halves"]
+
+    def __enter__(self) -> "CorpusWriter":
+        self._partial.mkdir(parents=True)
+        for name in self._names:
+            self._arrays[name] = _GrowingArray(self._partial / f"{name}.npy", ARRAYS[name])
+        self._arrays["indptr"].append(np.zeros(1, np.int64))
+        return self
+
+    def append(
+        self,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.int32],
+        counts: NDArray[np.int32],
+        halves: NDArray[np.int32] | None = None,
+    ) -> None:
+        """Add the next documents, in the form of the attributes of `BowCorpus`; ``indptr`` starts at 0."""
+        self._arrays["indptr"].append(indptr[1:] + len(self._arrays["indices"]))
+        self._arrays["indices"].append(indices)
+        self._arrays["counts"].append(counts)
+        if halves is not None:
+            self._arrays["halves"].append(halves)
+
+    def finish(self, vocab: Sequence[str], documents: pl.DataFrame, meta: dict[str, Any]) -> None:
+        """Add what belongs to all documents, as in `BowCorpus`, and give the folder its name."""
+        for array in self._arrays.values():
+            array.close()
+        (self._partial / "vocab.txt").write_bytes("".join(f"{word}\n" for word in vocab).encode("utf-8"))
+        documents.write_ipc(self._partial / "documents.arrow", compression="uncompressed")
+        meta = {"format_version": FORMAT_VERSION, "vocab_size": len(vocab), **meta}
+        (self._partial / "meta.json").write_text(json.dumps(meta, indent=2, ensure_ascii=False), encoding="utf-8")
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        self._partial.rename(self.folder)
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            for array in self._arrays.values():
+                array.close()
+        finally:  # closing fails where the disk is full
+            shutil.rmtree(self._partial, ignore_errors=True)
+
+
+class _GrowingArray:
+    """A one-dimensional .npy file of a length that shows only in the end."""
+
+    def __init__(self, path: Path, dtype: type[np.generic]) -> None:
+        self._file = path.open("wb")
+        self._dtype = np.dtype(dtype)
+        self._length = 0
+        self._write_header()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def append(self, values: NDArray[Any]) -> None:
+        self._file.write(np.ascontiguousarray(values, self._dtype).data)
+        self._length += len(values)
+
+    def close(self) -> None:
+        if not self._file.closed:
+            self._file.seek(0)
+            self._write_header()  # NumPy pads it for this: as many bytes for any length
+            self._file.close()
+
+    def _write_header(self) -> None:
+        description = np.lib.format.dtype_to_descr(self._dtype)
+        header = {"descr": description, "fortran_order": False, "shape": (self._length,)}
+        np.lib.format.write_array_header_1_0(self._file, header)
 
 
 class BowDataset(Dataset[BowBatch]):

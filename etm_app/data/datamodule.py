@@ -14,6 +14,7 @@ import torch
 from filelock import FileLock
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from pytorch_lightning import LightningDataModule
+from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
 from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.utils.data import DataLoader, Sampler
@@ -95,6 +96,10 @@ class BowDataModule(LightningDataModule, ABC):
             UserError: The source is missing or unusable.
         """
 
+    def write(self, folder: Path) -> None:
+        """Put the corpus into a folder; for one larger than memory, override this with a `CorpusWriter`."""
+        self.build().save(folder)
+
     def cache_key(self) -> dict[str, Any] | None:
         """Everything that the counts depend on, as simple values; None keeps the corpus in memory only."""
         return None
@@ -130,7 +135,7 @@ class BowDataModule(LightningDataModule, ABC):
                         return corpus
                     except UserError as error:
                         rank_zero_info(f"Corpus: {error} Making it again.")
-                self.build().save(folder)
+                self.write(folder)
                 rank_zero_info(f"Corpus: prepared and kept in {folder}")
         except OSError as error:
             raise UserError(
@@ -166,15 +171,21 @@ class BowDataModule(LightningDataModule, ABC):
 
     def val_dataloader(self) -> DataLoader[BowBatch]:
         """Validation documents in order, with halves for document completion."""
-        return self._loader(BowDataset(self.corpus, self.corpus.rows("val"), with_halves=True))
+        return self._evaluation_loader("val")
 
     def test_dataloader(self) -> DataLoader[BowBatch]:
         """Test documents in order, with halves for document completion."""
-        return self._loader(BowDataset(self.corpus, self.corpus.rows("test"), with_halves=True))
+        return self._evaluation_loader("test")
 
     def predict_dataloader(self) -> DataLoader[BowBatch]:
         """All documents of all splits in the order of the input."""
         return self._loader(BowDataset(self.corpus, np.arange(len(self.corpus))))
+
+    def _evaluation_loader(self, split: str) -> DataLoader[BowBatch]:
+        dataset = BowDataset(self.corpus, self.corpus.rows(split), with_halves=True)
+        # Lightning's own sampler repeats documents to give every process as many, which would change the metrics.
+        several = torch.distributed.is_available() and torch.distributed.is_initialized()
+        return self._loader(dataset, UnrepeatedDistributedSampler(dataset, shuffle=False) if several else None)
 
     def _loader(self, dataset: BowDataset, sampler: Sampler[int] | None = None) -> DataLoader[BowBatch]:
         return DataLoader(
