@@ -21,6 +21,7 @@ from rich.console import Console
 
 from etm_app import __version__
 from etm_app.callbacks.checkpoint import BestCheckpoint
+from etm_app.callbacks.collapse import CollapseMonitor
 from etm_app.callbacks.prediction import ThetaWriter
 from etm_app.callbacks.topics import TopicTables
 
@@ -273,7 +274,7 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
                 "log_every_n_steps": 1,
                 "num_sanity_val_steps": 0,
                 "enable_model_summary": False,
-                "callbacks": [ModelCheckpoint(filename="last", enable_version_counter=False)],
+                "callbacks": [CollapseMonitor(), ModelCheckpoint(filename="last", enable_version_counter=False)],
             },
             parser_class=Parser,
             parser_kwargs={

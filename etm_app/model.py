@@ -21,6 +21,7 @@ from etm_app.data.datamodule import training_set
 from etm_app.errors import UserError
 from etm_app.metrics.elbo import Elbo
 from etm_app.metrics.perplexity import Perplexity
+from etm_app.metrics.usage import TopicUsage
 from etm_app.nn import sparse
 from etm_app.nn.encoder import Activation, Encoder, kl_to_standard_normal
 from etm_app.nn.topics import Topics
@@ -112,6 +113,7 @@ class ETM(LightningModule):
         self.train_elbo = Elbo()
         self.elbo = Elbo()
         self.perplexity = Perplexity()
+        self.usage = TopicUsage(num_topics)
         self.training_set: BowDataset | None = None  # what coherence and the other statistics are counted over
         self._evaluated_beta: Tensor | None = None
         self._seed = 0
@@ -221,6 +223,7 @@ class ETM(LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Compute beta once for the whole evaluation."""
         self._evaluated_beta = self.topics()
+        self.usage.reset()
 
     on_test_epoch_start = on_validation_epoch_start
 
@@ -238,7 +241,9 @@ class ETM(LightningModule):
         if first is None:
             raise RuntimeError("this batch was made without the halves that document completion needs")
         mu, logvar = self.encoder(batch, batch.counts)
-        self._negative_elbo(batch, mu, logvar, self._proportions(mu), beta, self.elbo)
+        theta = self._proportions(mu)
+        self._negative_elbo(batch, mu, logvar, theta, beta, self.elbo)
+        self.usage.update(theta, kl_to_standard_normal(mu, logvar), batch.indptr.diff() > 0)
         theta = self._proportions(self.encoder(batch, first)[0])
         second = batch.counts - first
         known = sparse.num_tokens(batch, first) > 0

@@ -71,7 +71,7 @@ def elbo(model: ETM, x: NDArray[np.int64], noise: Tensor) -> Tensor:
     batch = batch_of(x)
     mu, logvar = model.encoder(batch, batch.counts)
     theta = (mu + noise * (0.5 * logvar).exp()).softmax(-1)
-    return sparse.log_likelihood(batch, batch.counts, theta, model.topics()) - kl_to_standard_normal(mu, logvar)
+    return sparse.log_likelihood(batch, batch.counts, theta, model.topics()) - kl_to_standard_normal(mu, logvar).sum(-1)
 
 
 def dense_elbo(model: ETM, x: NDArray[np.int64], noise: Tensor) -> Tensor:

@@ -17,12 +17,13 @@ from rich.text import Text
 from etm_app.metrics.elbo import ELBO_DEFINITIONS
 from etm_app.metrics.perplexity import PERPLEXITY_DEFINITIONS
 from etm_app.metrics.topics import TOPIC_DEFINITIONS, npmi_coherence, topic_diversity
+from etm_app.metrics.usage import USAGE_DEFINITIONS
 from etm_app.model import ETM
 from etm_app.nn.sparse import num_tokens
 
 __all__ = ["TopicTables"]
 
-DEFINITIONS = {**ELBO_DEFINITIONS, **PERPLEXITY_DEFINITIONS, **TOPIC_DEFINITIONS}
+DEFINITIONS = {**ELBO_DEFINITIONS, **PERPLEXITY_DEFINITIONS, **TOPIC_DEFINITIONS, **USAGE_DEFINITIONS}
 METRIC_WORDS = 25
 CHUNK = 10_000  # documents looked at at once when counting over the training corpus
 

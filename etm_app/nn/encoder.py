@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from etm_app.data.batch import BowBatch
 from etm_app.nn import sparse
 
-__all__ = ["Activation", "Encoder", "kl_to_standard_normal"]
+__all__ = ["Activation", "DocumentNorm", "Encoder", "kl_to_standard_normal"]
 
 Activation = Literal["tanh", "softplus", "relu", "rrelu", "leakyrelu", "elu", "selu", "glu"]
 
@@ -138,13 +138,13 @@ class DocumentNorm(nn.Module):
 
 
 def kl_to_standard_normal(mu: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mu, diag(exp(logvar))) ‖ N(0, I)) = ½ Σ_k (exp(logvar) + mu² − 1 − logvar); Kingma and Welling 2014, B.
+    """KL(N(mu, exp(logvar)) ‖ N(0, 1)) = ½ (exp(logvar) + mu² − 1 − logvar) of each topic; Kingma and Welling 2014, B.
 
     Args:
         mu: [B, K].
         logvar: [B, K].
 
     Returns:
-        Nats, [B].
+        Nats, [B, K]; their sum over topics is the divergence of the document's posterior.
     """
-    return 0.5 * (logvar.exp() + mu.square() - 1 - logvar).sum(dim=-1)
+    return 0.5 * (logvar.exp() + mu.square() - 1 - logvar)

@@ -1,0 +1,51 @@
+"""A watch over topics that nobody uses, or that are all one."""
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_warn
+
+from etm_app.metrics.usage import active_topics, duplicate_topics
+from etm_app.model import ETM
+
+__all__ = ["CollapseMonitor"]
+
+MAX_DUPLICATE_SHARE = 0.02  # of all pairs
+MAX_TOPIC_SHARE = 0.5
+MIN_ACTIVE_SHARE = 0.5  # of all topics
+
+
+class CollapseMonitor(Callback):
+    """Logs active and duplicate topics and the largest one's share at every validation; warns once of a collapse."""
+
+    def __init__(self) -> None:
+        self.warning = ""
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log, and warn where topics have collapsed."""
+        assert isinstance(pl_module, ETM)
+        usage = pl_module.usage.compute()
+        if trainer.sanity_checking or not usage:
+            return
+        num_topics = len(usage["share"])
+        active, largest = active_topics(usage["share"]), usage["share"].max().item()
+        duplicates = duplicate_topics(pl_module.top_word_indices(10).cpu().numpy())
+        values = {"active_topics": active, "largest_topic_share": largest, "duplicate_topics": duplicates}
+        pl_module.log_dict({f"val_{name}": float(value) for name, value in values.items()}, sync_dist=True)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+                for name, value in usage.items():
+                    logger.experiment.add_histogram(f"val_topic_{name}", value.float(), trainer.global_step)
+        num_pairs = num_topics * (num_topics - 1) / 2
+        collapsed = (
+            duplicates > MAX_DUPLICATE_SHARE * num_pairs
+            or (largest > MAX_TOPIC_SHARE and num_topics > 2)
+            or active < MIN_ACTIVE_SHARE * num_topics
+        )
+        if collapsed and not self.warning and trainer.state.fn == "fit":
+            self.warning = (
+                f"The topics have collapsed at step {trainer.global_step}: {active} of {num_topics} are in use, "
+                f"{duplicates} of {num_pairs:.0f} pairs are nearly the same, the largest has {largest:.0%} of the "
+                "documents. Train on if it is early; else set model.warm_start and model.normalize_posterior to true, "
+                "raise model.anchor, or take fewer topics."
+            )
+            rank_zero_warn(self.warning)
