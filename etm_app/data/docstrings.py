@@ -10,7 +10,7 @@ from platform import python_version
 from typing import Any
 
 import polars as pl
-from jsonargparse.typing import NonNegativeInt, PositiveInt
+from jsonargparse.typing import NonNegativeInt
 from pytorch_lightning.utilities import rank_zero_info
 from rich.progress import track
 
@@ -35,11 +35,7 @@ class DocstringsDataModule(BowDataModule):
         max_df: Words in more training documents are dropped; likewise.
         val_fraction: Share of the documents for validation.
         test_fraction: Share of the documents for testing.
-        batch_size: Documents a step; all of them where there are fewer.
-        steps_per_epoch: Steps an epoch; null: as many as one pass over the training documents takes.
-        num_workers: Processes that slice batches; 0 does it in the main process.
-        cache_dir: Folder for prepared corpora.
-        seed: Of the split and the order of the training documents.
+        kwargs: Those of BowDataModule.
     """
 
     def __init__(
@@ -51,13 +47,9 @@ class DocstringsDataModule(BowDataModule):
         max_df: int | float = 0.2,
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
-        batch_size: PositiveInt = 1000,
-        steps_per_epoch: PositiveInt | None = 100,
-        num_workers: NonNegativeInt = 0,
-        cache_dir: Path = Path("~/.cache/etm_app"),
-        seed: NonNegativeInt = 0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(batch_size, steps_per_epoch, num_workers, cache_dir, seed)
+        super().__init__(**kwargs)
         check_fractions(val_fraction, test_fraction)
         self.packages = packages
         self.min_words = min_words

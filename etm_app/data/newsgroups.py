@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
-from jsonargparse.typing import NonNegativeInt, PositiveInt
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info
 from scipy.io import loadmat
@@ -39,11 +38,7 @@ class NewsgroupsDataModule(BowDataModule):
         min_df: Words in fewer training documents are dropped; a number, or a share if a float.
         max_df: Words in more training documents are dropped; likewise.
         val_fraction: Share of the training documents that validates instead.
-        batch_size: Documents a step; all of them where there are fewer.
-        steps_per_epoch: Steps an epoch; null: as many as one pass over the training documents takes.
-        num_workers: Processes that slice batches; 0 does it in the main process.
-        cache_dir: Folder for the download and prepared corpora.
-        seed: Of the validation split and the order of the training documents.
+        kwargs: Those of BowDataModule.
     """
 
     def __init__(
@@ -53,13 +48,9 @@ class NewsgroupsDataModule(BowDataModule):
         min_df: int | float = 100,
         max_df: int | float = 0.7,
         val_fraction: float = 0.05,
-        batch_size: PositiveInt = 1000,
-        steps_per_epoch: PositiveInt | None = 100,
-        num_workers: NonNegativeInt = 0,
-        cache_dir: Path = Path("~/.cache/etm_app"),
-        seed: NonNegativeInt = 0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(batch_size, steps_per_epoch, num_workers, cache_dir, seed)
+        super().__init__(**kwargs)
         check_fractions(val_fraction, 0.0)
         self.data_dir = data_dir
         self.stop_words = stop_words

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
-from jsonargparse.typing import NonNegativeInt, PositiveInt
+from jsonargparse.typing import PositiveInt
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info
 from rich.progress import track
@@ -44,11 +44,7 @@ class SyntheticDataModule(BowDataModule):
         zipf_exponent: The v-th word is as frequent as v^-zipf_exponent, but for the topics; 0 makes all alike.
         val_fraction: Share of the documents for validation.
         test_fraction: Share of the documents for testing.
-        batch_size: Documents a step; all of them where there are fewer.
-        steps_per_epoch: Steps an epoch; null: as many as one pass over the training documents takes.
-        num_workers: Processes that slice batches; 0 does it in the main process.
-        cache_dir: Folder for prepared corpora.
-        seed: Of the topics, the documents, the split and the order of the training documents.
+        kwargs: Those of BowDataModule.
     """
 
     def __init__(
@@ -62,13 +58,9 @@ class SyntheticDataModule(BowDataModule):
         zipf_exponent: float = 1.0,
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
-        batch_size: PositiveInt = 1000,
-        steps_per_epoch: PositiveInt | None = 100,
-        num_workers: NonNegativeInt = 0,
-        cache_dir: Path = Path("~/.cache/etm_app"),
-        seed: NonNegativeInt = 0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(batch_size, steps_per_epoch, num_workers, cache_dir, seed)
+        super().__init__(**kwargs)
         check_fractions(val_fraction, test_fraction)
         self.num_documents = num_documents
         self.num_words = num_words
