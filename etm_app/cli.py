@@ -13,7 +13,7 @@ import yaml
 from jsonargparse import Namespace
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import LightningDataModule
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.model_helpers import is_overridden
@@ -111,6 +111,13 @@ class ETMCLI(LightningCLI):
         parser.set_defaults(
             {
                 "data": {"class_path": _class_path(DocstringsDataModule)},
+                # In the trainer's own list, so that a config can leave it out: `callbacks: null`.
+                "trainer.callbacks": [
+                    {
+                        "class_path": _class_path(EarlyStopping),
+                        "init_args": {"monitor": "val_perplexity", "patience": 3, "strict": False},
+                    }
+                ],
                 "checkpoint.filename": "best",
                 "checkpoint.monitor": "val_perplexity",
                 "checkpoint.enable_version_counter": False,
@@ -124,10 +131,12 @@ class ETMCLI(LightningCLI):
         check_checkpoint(subcommand, self.config[subcommand].get("ckpt_path"))
 
     def before_fit(self) -> None:
-        """Without validation documents there is no best model: keep the last."""
+        """Without validation documents there is no best model: keep the last, and train to the end."""
         if not _has_documents(self.datamodule, "val_dataloader"):
             rank_zero_info("No validation documents: best.ckpt will be the model of the last epoch.")
             self._get(self.config_init, "checkpoint").monitor = None
+            callbacks = self.trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
+            callbacks[:] = [callback for callback in callbacks if not isinstance(callback, EarlyStopping)]
 
     def after_fit(self) -> None:
         """Evaluate the best checkpoint, and show its topics."""

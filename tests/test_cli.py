@@ -76,6 +76,7 @@ def assert_holds_theta(path: Path, ids: list[str]) -> pl.DataFrame:
 IDS = [f"{split}/{row}" for split in ("train", "val", "test") for row in range(SPLITS.count(split))]
 METRICS = {"elbo", "reconstruction_loss", "kl", "perplexity", "perplexity_doc_mean"}
 METRICS |= {"topic_coherence", "topic_diversity", "topic_quality"}
+METRICS |= {"active_topics", "duplicate_topics", "largest_topic_share"}
 
 
 # fit, validate, test, predict

@@ -15,13 +15,20 @@ MIN_ACTIVE_SHARE = 0.5  # of all topics
 
 
 class CollapseMonitor(Callback):
-    """Logs active and duplicate topics and the largest one's share at every validation; warns once of a collapse."""
+    """Logs active and duplicate topics and the largest one's share with every evaluation; warns once of a collapse."""
 
     def __init__(self) -> None:
         self.warning = ""
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log, and warn where topics have collapsed."""
+        self._watch(trainer, pl_module, "val")
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log."""
+        self._watch(trainer, pl_module, "test")
+
+    def _watch(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         assert isinstance(pl_module, ETM)
         usage = pl_module.usage.compute()
         if trainer.sanity_checking or not usage:
@@ -30,14 +37,14 @@ class CollapseMonitor(Callback):
         active, largest = active_topics(usage["share"]), usage["share"].max().item()
         duplicates = duplicate_topics(pl_module.top_word_indices(10).cpu().numpy())
         values = {"active_topics": active, "largest_topic_share": largest, "duplicate_topics": duplicates}
-        pl_module.log_dict({f"val_{name}": float(value) for name, value in values.items()}, sync_dist=True)
+        pl_module.log_dict({f"{stage}_{name}": float(value) for name, value in values.items()}, sync_dist=True)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
                 for name, value in usage.items():
-                    logger.experiment.add_histogram(f"val_topic_{name}", value.float(), trainer.global_step)
+                    logger.experiment.add_histogram(f"{stage}_topic_{name}", value.float(), trainer.global_step)
         num_pairs = num_topics * (num_topics - 1) / 2
         collapsed = (
-            duplicates > MAX_DUPLICATE_SHARE * num_pairs
+            duplicates > max(MAX_DUPLICATE_SHARE * num_pairs, 1)  # one pair of a few is no collapse
             or (largest > MAX_TOPIC_SHARE and num_topics > 2)
             or active < MIN_ACTIVE_SHARE * num_topics
         )
