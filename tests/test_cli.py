@@ -463,3 +463,17 @@ def test_queries_are_answered_on_the_terminal(run: Run, capsys: pytest.CaptureFi
     assert f"{nearest} (" in out
     assert "nonsense" in out
     assert all(str(folder_of(cli) / name) in out or name in out for name in ("topics.csv", "metrics.json"))
+
+
+@pytest.mark.usefixtures("own")
+def test_a_config_of_one_data_module_serves_another(tmp_path: Path) -> None:
+    """Its batch size passes to a class that takes one, too; the class need not share its types."""
+    plain = (
+        "def __init__(self, path: str, batch_size: int = 10):\n  super().__init__(path)\n  self.batch_size = batch_size"
+    )
+    (tmp_path / "own_plain.py").write_text(f"import own_data\nclass Plain(own_data.Dense):\n {plain}")
+    data = ["--data=own_plain.Plain", f"--data.path={tmp_path / 'counts.npz'}"]
+    config = f"--config={ROOT / 'configs' / 'paper.yaml'}"
+    fitted = main(["fit", config, *data, f"--trainer.default_root_dir={tmp_path}", "--model.warm_start=true", *SMALL])
+    assert fitted.datamodule.batch_size == 1000
+    assert values_of(fitted)["test_perplexity"] > 1

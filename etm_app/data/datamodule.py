@@ -12,7 +12,6 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from filelock import FileLock
-from jsonargparse.typing import NonNegativeInt, PositiveInt
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
 from pytorch_lightning.utilities import rank_zero_info
@@ -75,13 +74,20 @@ class BowDataModule(LightningDataModule, ABC):
 
     def __init__(
         self,
-        batch_size: PositiveInt = 1000,
-        steps_per_epoch: PositiveInt | None = 100,
-        num_workers: NonNegativeInt = 0,
+        batch_size: int = 1000,
+        steps_per_epoch: int | None = 100,
+        num_workers: int = 0,
         cache_dir: Path = Path("~/.cache/etm_app"),
-        seed: NonNegativeInt = 0,
+        seed: int = 0,
     ) -> None:
         super().__init__()
+        # Plain ints, checked here: jsonargparse cannot hand its PositiveInt on to a user's class with an int argument.
+        at_least = {"batch_size": (batch_size, 1), "num_workers": (num_workers, 0), "seed": (seed, 0)}
+        if steps_per_epoch is not None:
+            at_least["steps_per_epoch"] = (steps_per_epoch, 1)
+        for name, (value, least) in at_least.items():
+            if value < least:
+                raise UserError(f"data.{name}: {value}; expected a whole number from {least}.")
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
         self.num_workers = num_workers

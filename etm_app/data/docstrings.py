@@ -10,7 +10,6 @@ from platform import python_version
 from typing import Any
 
 import polars as pl
-from jsonargparse.typing import NonNegativeInt
 from pytorch_lightning.utilities import rank_zero_info
 from rich.progress import track
 
@@ -41,7 +40,7 @@ class DocstringsDataModule(BowDataModule):
     def __init__(
         self,
         packages: list[str] = ["stdlib", "numpy", "scipy", "sympy", "networkx", "torch"],  # noqa: B006 - shown by --help
-        min_words: NonNegativeInt = 20,
+        min_words: int = 20,
         stop_words: str = "english",
         min_df: int | float = 10,
         max_df: int | float = 0.2,

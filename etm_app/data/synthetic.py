@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
-from jsonargparse.typing import PositiveInt
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info
 from rich.progress import track
@@ -49,10 +48,10 @@ class SyntheticDataModule(BowDataModule):
 
     def __init__(
         self,
-        num_documents: PositiveInt = 10_000,
-        num_words: PositiveInt = 5_000,
-        planted_topics: PositiveInt = 50,
-        document_length: PositiveInt = 100,
+        num_documents: int = 10_000,
+        num_words: int = 5_000,
+        planted_topics: int = 50,
+        document_length: int = 100,
         theta_scale: float = 3.0,
         beta_scale: float = 2.0,
         zipf_exponent: float = 1.0,
