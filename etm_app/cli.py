@@ -115,7 +115,7 @@ class ETMCLI(LightningCLI):
                 "trainer.callbacks": [
                     {
                         "class_path": _class_path(EarlyStopping),
-                        "init_args": {"monitor": "val_perplexity", "patience": 3, "strict": False},
+                        "init_args": {"monitor": "val_perplexity", "patience": 5, "strict": False},
                     }
                 ],
                 "checkpoint.filename": "best",
