@@ -269,7 +269,6 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
         The finished run, with trainer, model and datamodule.
     """
     _silence_the_expected()
-    subparser = {"allow_abbrev": False}  # or --model.num_topic would set num_topics without a word
     try:
         return ETMCLI(
             ETM,
@@ -291,7 +290,8 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
                 "description": DESCRIPTION,
                 "version": __version__,
                 "allow_abbrev": False,
-                **{subcommand: dict(subparser) for subcommand in SUBCOMMANDS},
+                # Or --model.num_topic would set num_topics without a word.
+                **{subcommand: {"allow_abbrev": False} for subcommand in SUBCOMMANDS},
             },
             args=args,
         )

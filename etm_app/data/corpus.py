@@ -18,7 +18,7 @@ from etm_app.data.batch import BowBatch
 from etm_app.data.completion import first_half
 from etm_app.errors import UserError
 
-__all__ = ["SPLITS", "BowCorpus", "BowDataset", "CorpusWriter"]
+__all__ = ["SPLITS", "BowCorpus", "BowDataset", "CorpusWriter", "check_vocab"]
 
 SPLITS = ("train", "val", "test")
 FORMAT_VERSION = 1
@@ -28,6 +28,18 @@ ARRAYS: dict[str, type[np.int64 | np.int32]] = {
     "counts": np.int32,
     "halves": np.int32,
 }
+
+
+def check_vocab(vocab: Sequence[str], name: str) -> None:
+    """Refuse words that repeat, or that do not fit on a line.
+
+    Raises:
+        UserError: There are some; ``name`` is what the message calls their list.
+    """
+    if repeated := len(vocab) - len(set(vocab)):
+        raise UserError(f"{name} repeats {repeated} of its words; expected each once.")
+    if broken := [word for word in vocab if "\n" in word]:
+        raise UserError(f"{name} has words with a line break, {broken[0]!r} for one; expected none.")
 
 
 @dataclass(frozen=True)
@@ -96,10 +108,7 @@ class BowCorpus:
             raise UserError(
                 f"the counts have {rows.shape[1]} columns, the vocabulary {len(vocab)} words; expected as many."
             )
-        if len(set(vocab)) != len(vocab):
-            raise UserError(f"the vocabulary repeats {len(vocab) - len(set(vocab))} of its words; expected each once.")
-        if broken := [word for word in vocab if "\n" in word]:
-            raise UserError(f"the vocabulary has words with a line break, {broken[0]!r} for one; expected none.")
+        check_vocab(vocab, "the vocabulary")
         for name, column in (("splits", splits), ("ids", ids), ("labels", labels)):
             if column is not None and len(column) != rows.shape[0]:
                 raise UserError(f"{name}: {len(column)} for {rows.shape[0]} documents; expected one each.")

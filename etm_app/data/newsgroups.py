@@ -12,7 +12,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from scipy.io import loadmat
 
 from etm_app.data.completion import first_half
-from etm_app.data.corpus import BowCorpus
+from etm_app.data.corpus import BowCorpus, check_vocab
 from etm_app.data.datamodule import BowDataModule
 from etm_app.data.splits import check_fractions, random_splits
 from etm_app.data.vectorizer import Analyzer, Vectorizer, read_stop_words
@@ -169,10 +169,7 @@ def _read_vocab(path: Path) -> list[str]:
         raise UserError(f"data.data_dir: {path} was refused ({error}); {expected}") from error
     if not isinstance(vocab, list) or not all(isinstance(word, str) for word in vocab):
         raise UserError(f"data.data_dir: {path} holds a {type(vocab).__name__} that is no list of strings; {expected}")
-    if repeated := len(vocab) - len(set(vocab)):
-        raise UserError(f"data.data_dir: {path} repeats {repeated} of its words; {expected}")
-    if broken := [word for word in vocab if "\n" in word]:
-        raise UserError(f"data.data_dir: {path} has a line break in {broken[0]!r}; {expected}")
+    check_vocab(vocab, f"data.data_dir: {path}")
     return vocab
 
 
