@@ -73,7 +73,7 @@ def pieces(model: ETM, optimizer: torch.optim.Optimizer, fetch: Callable[[], Bow
     def rand(*shape: int) -> torch.Tensor:
         return torch.rand(*shape, device=model.device, requires_grad=True)
 
-    hidden, wide, narrow, theta = (rand(*shape) for shape in ((B, H), (B, H), (B, K), (B, K)))
+    hidden, wide, narrow, theta = (rand(*shape) for shape in ((B, H), (B, H), (B, 2 * K), (B, K)))
     product = sparse.matmul(batch, batch.counts, encoder.weight)
     beta = topics()
 
@@ -95,8 +95,8 @@ def pieces(model: ETM, optimizer: torch.optim.Optimizer, fetch: Callable[[], Bow
               4 * (N * H + B * H), 4 * V * H),
         Piece("its gradient", gradient_of(product, encoder.weight), [], 4 * (N * H + V * H), 4 * B * H),
         Piece("second layer", lambda: linear(encoder.hidden, wide), [(B, H, H), (H, B, H), (B, H, H)], 0),
-        Piece("mu and logvar", lambda: (linear(encoder.mu, narrow), linear(encoder.logvar, narrow)),
-              [(B, H, K), (K, B, H), (B, K, H)] * 2, 0),
+        Piece("mu and logvar", lambda: linear(encoder.posterior, narrow),
+              [(B, H, 2 * K), (2 * K, B, H), (B, 2 * K, H)], 0),
         # softmax: one array read and one written, then two read and one written
         Piece("beta", lambda: torch.autograd.grad(topics(), (topics.rho, topics.alpha), beta.detach()),
               [(K, L, V), (K, V, L), (V, K, L)], 4 * 5 * V * K, 4 * V * K),

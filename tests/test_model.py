@@ -362,7 +362,7 @@ def test_embeddings_are_learned_if_wanted(train_embeddings: bool) -> None:
 def test_normalized_posteriors_have_no_mean_and_unit_variance_over_the_training_documents() -> None:
     datamodule = PlantedDataModule(batch_size=16)
     model = etm(normalize_posterior=True, optimizer=lambda params: torch.optim.Adam(params, lr=0.02))
-    fit(model, datamodule, max_epochs=20)
+    fit(model, datamodule, max_epochs=40)
     x = datamodule.x[np.array(SPLITS) == "train"]
     batch = batch_of(x[x.sum(axis=1) > 0])
     mu, _ = model.eval().encoder(batch, batch.counts)

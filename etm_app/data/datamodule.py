@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from etm_app.data.batch import BowBatch, as_batch
 from etm_app.data.corpus import BowCorpus, BowDataset
+from etm_app.data.resident import ResidentDataset
 from etm_app.errors import UserError
 
 __all__ = ["BowDataModule", "EpochShuffle", "training_set"]
@@ -67,7 +68,7 @@ class BowDataModule(LightningDataModule, ABC):
         steps_per_epoch: Steps an epoch, so that runs on small and large corpora are alike; null: as many as one pass
             over the training documents takes.
         num_workers: Processes that slice batches; 0 does it in the main process, which is fastest
-            unless the corpus is read from a slow disk.
+            unless the corpus is read from a slow disk. A GPU with room for the corpus slices them itself.
         cache_dir: Folder for prepared corpora and downloads.
         seed: Of the order of the training documents and of random splits.
     """
@@ -173,7 +174,11 @@ class BowDataModule(LightningDataModule, ABC):
         dataset = BowDataset(self.corpus, self.corpus.rows("train"), with_gradients=True)
         steps = self.steps_per_epoch
         length = len(dataset) if steps is None else steps * min(self.batch_size, len(dataset))
-        return self._loader(dataset, EpochShuffle(len(dataset), length, self.seed))
+        order = EpochShuffle(len(dataset), length, self.seed)
+        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+        if device.type == "cuda" and ResidentDataset.fits(dataset, device):
+            return self._loader(ResidentDataset(dataset, device), order)
+        return self._loader(dataset, order)
 
     def val_dataloader(self) -> DataLoader[BowBatch]:
         """Validation documents in order, with halves for document completion."""
@@ -193,15 +198,18 @@ class BowDataModule(LightningDataModule, ABC):
         several = torch.distributed.is_available() and torch.distributed.is_initialized()
         return self._loader(dataset, UnrepeatedDistributedSampler(dataset, shuffle=False) if several else None)
 
-    def _loader(self, dataset: BowDataset, sampler: Sampler[int] | None = None) -> DataLoader[BowBatch]:
+    def _loader(
+        self, dataset: BowDataset | ResidentDataset, sampler: Sampler[int] | None = None
+    ) -> DataLoader[BowBatch]:
+        on_host = isinstance(dataset, BowDataset)
         return DataLoader(
             dataset,
             batch_size=max(min(self.batch_size, len(dataset)), 1),
             sampler=sampler,
             collate_fn=_as_is,  # type: ignore[arg-type]  # __getitems__ makes the batch
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            num_workers=self.num_workers if on_host else 0,
+            persistent_workers=on_host and self.num_workers > 0,
+            pin_memory=on_host and torch.cuda.is_available(),
             # An own generator: making an iterator must not draw from the global one, or a resumed run would differ.
             generator=torch.Generator().manual_seed(self.seed),
         )

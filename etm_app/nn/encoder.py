@@ -58,8 +58,7 @@ class Encoder(nn.Module):
         self.activation = _ACTIVATIONS[activation]()
         self.hidden = nn.Linear(hidden_size, width)
         self.dropout = nn.Dropout(dropout)
-        self.mu = nn.Linear(hidden_size, num_topics)
-        self.logvar = nn.Linear(hidden_size, num_topics)
+        self.posterior = nn.Linear(hidden_size, 2 * num_topics)  # mu and logvar in one product
         self.norm = DocumentNorm(num_topics) if normalize else None
 
     def forward(self, batch: BowBatch, counts: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,11 +80,11 @@ class Encoder(nn.Module):
         """mu, logvar [B, K] and 1 for documents with tokens, 0 for those without, [B, 1]."""
         tokens = sparse.num_tokens(batch, counts)[:, None]
         tokens = tokens.to(torch.promote_types(self.weight.dtype, tokens.dtype))
-        x = sparse.matmul(batch, counts, self.weight) / tokens.clamp(min=1) + self.bias
+        x = torch.addcdiv(self.bias, sparse.matmul(batch, counts, self.weight), tokens.clamp(min=1))
         x = self.activation(self.hidden(self.activation(x).to(self.hidden.weight.dtype)))
-        x = self.dropout(x)
         # To float32 again under autocast: KL and softmax want the bits.
-        return self.mu(x).to(tokens.dtype), self.logvar(x).to(tokens.dtype), (tokens > 0).to(tokens.dtype)
+        mu, logvar = self.posterior(self.dropout(x)).to(tokens.dtype).chunk(2, -1)
+        return mu, logvar, (tokens > 0).to(tokens.dtype)
 
     @torch.no_grad()
     def measure(self, batches: Iterable[BowBatch]) -> None:
@@ -94,7 +93,7 @@ class Encoder(nn.Module):
             return
         was_training = self.training
         self.eval()
-        moments = torch.zeros(2, self.mu.out_features, dtype=torch.float64, device=self.weight.device)
+        moments = torch.zeros(2, self.norm.mean.numel(), dtype=torch.float64, device=self.weight.device)
         num_documents = torch.zeros((), dtype=torch.float64, device=self.weight.device)
         for batch in batches:
             mu, _, known = self._unnormalized(batch, batch.counts)

@@ -86,7 +86,7 @@ class _Matmul(torch.autograd.Function):
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
         words = _by_word(ctx.batch)
         grad = grad.contiguous()
-        return _sum_rows(grad, words.documents, words.indptr, ctx.counts[words.order]), None, None
+        return _sum_rows(grad, words.documents, words.indptr, ctx.counts.index_select(0, words.order)), None, None
 
 
 class _LogLikelihood(torch.autograd.Function):
@@ -114,5 +114,5 @@ class _LogLikelihood(torch.autograd.Function):
         theta, beta, ratio = ctx.saved_tensors
         batch, words = ctx.batch, _by_word(ctx.batch)
         grad_theta = _sum_rows(beta.contiguous(), batch.indices, batch.indptr, ratio) * grad[:, None]
-        grad_beta = _sum_rows(theta * grad[:, None], words.documents, words.indptr, ratio[words.order])
+        grad_beta = _sum_rows(theta * grad[:, None], words.documents, words.indptr, ratio.index_select(0, words.order))
         return grad_theta, grad_beta, None, None

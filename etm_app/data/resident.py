@@ -1,0 +1,62 @@
+"""Documents in the memory of a device: batches are cut there, and a step moves nothing across the bus."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from etm_app.data.batch import BowBatch, ByWord
+from etm_app.data.corpus import BowDataset
+
+__all__ = ["ResidentDataset"]
+
+BYTES_PER_COUNT = 8  # word and count
+
+
+class ResidentDataset(Dataset[BowBatch]):
+    """The same batches as `BowDataset` makes for training, made by a device from its own copy of the counts.
+
+    Args:
+        dataset: The documents.
+        device: Where they are kept.
+    """
+
+    def __init__(self, dataset: BowDataset, device: torch.device) -> None:
+        indptr, indices, counts, _ = dataset.corpus.select(dataset.rows)
+        # Boundaries stay with the host: sizes must be known there, or every batch would wait for the device.
+        self.indptr = indptr
+        self.indices = torch.from_numpy(indices).to(device)
+        self.counts = torch.from_numpy(counts).to(device)
+        self.vocab_size = dataset.corpus.vocab_size
+
+    @staticmethod
+    def fits(dataset: BowDataset, device: torch.device) -> bool:
+        """Whether the documents take at most a quarter of what is free on a CUDA device."""
+        lengths = dataset.corpus.indptr[dataset.rows + 1] - dataset.corpus.indptr[dataset.rows]
+        free, _ = torch.cuda.mem_get_info(device)
+        return bool(BYTES_PER_COUNT * lengths.sum() <= free / 4)
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    def __getitems__(self, positions: Sequence[int]) -> BowBatch:
+        """The documents at these positions as one batch on the device; DataLoader calls this."""
+        rows = np.asarray(positions, np.int64)
+        lengths = self.indptr[rows + 1] - self.indptr[rows]
+        bounds = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
+        size, device = int(bounds[-1]), self.indices.device
+        # One small transfer: where the documents start in the corpus and in the batch.
+        starts, indptr = torch.from_numpy(np.stack((np.append(self.indptr[rows], 0), bounds))).to(device)
+        spans = indptr.diff()
+        shift = torch.repeat_interleave((starts - indptr)[:-1], spans, output_size=size)
+        where = torch.arange(size, device=device) + shift
+        indices, counts = self.indices[where], self.counts[where].float()
+        words, order = torch.sort(indices, stable=True)
+        documents = torch.repeat_interleave(torch.arange(len(rows), device=device), spans, output_size=size)
+        by_word = ByWord(
+            torch.searchsorted(words, torch.arange(self.vocab_size + 1, dtype=words.dtype, device=device)).int(),
+            documents[order].int(),
+            order,
+        )
+        return BowBatch(indptr.int(), indices, counts, self.vocab_size, int(np.count_nonzero(lengths)), by_word=by_word)
