@@ -9,23 +9,15 @@ import numpy as np
 import torch
 from corpora import newsgroups, synthetic
 from jsonargparse import auto_cli
-from limit import against_floor, silent, step
+from limit import against_floor, paper_model, silent, step
 from peers import PAPER, epochs, saved
 from tables import show
 
 from etm_app import ETM, BowBatch, BowCorpus
 from etm_app.data.corpus import BowDataset
+from etm_app.data.resident import ResidentDataset
 from etm_app.nn import sparse
 from etm_app.nn.encoder import kl_to_standard_normal
-
-
-def paper_model(corpus: BowCorpus) -> ETM:
-    """The paper's model."""
-    torch.manual_seed(0)
-    return ETM(
-        corpus.vocab_size, t_hidden_size=800, warm_start=False, anchor=0.0, word_dropout=0.0,
-        normalize_posterior=False, learn_prior_mean=False,
-    )  # fmt: skip
 
 
 def gradients(model: ETM, batch: BowBatch) -> dict[str, torch.Tensor]:
@@ -38,8 +30,8 @@ def gradients(model: ETM, batch: BowBatch) -> dict[str, torch.Tensor]:
 
 def difference(corpus: BowCorpus, batch: BowBatch, device: str) -> float:
     """Largest difference of a gradient from the CPU's, as a share of the largest entry of its tensor."""
-    expected = gradients(paper_model(corpus), batch)
-    found = gradients(paper_model(corpus).to(device), batch.to(device))
+    expected = gradients(paper_model(corpus.vocab_size), batch)
+    found = gradients(paper_model(corpus.vocab_size).to(device), batch.to(device))
     return max(float((found[name] - g).abs().max() / g.abs().max()) for name, g in expected.items())
 
 
@@ -82,6 +74,7 @@ def main(
         return
     corpus = synthetic(vocab_size, num_documents) if data_dir is None else newsgroups(data_dir)
     dataset = BowDataset(corpus, corpus.rows("train"), with_gradients=True)
+    resident = ResidentDataset(dataset, torch.device(device))
     order = np.random.default_rng(0).permutation(len(dataset))
     rows = []
     for batch_size in batch_sizes:
@@ -92,12 +85,12 @@ def main(
 
         if device != "cpu":
             torch.cuda.reset_peak_memory_stats()
-        model = silent(paper_model(corpus).to(device))
+        model = silent(paper_model(corpus.vocab_size).to(device))
         optimizer = model.configure_optimizers()
         on_device = batch.to(device)
         bare = machine.seconds(lambda: step(model, on_device, optimizer), device=device)  # noqa: B023 - called at once
         memory = torch.cuda.max_memory_allocated() / 1e9 if device != "cpu" else machine.memory()["peak"]
-        _, floor = against_floor(model, lambda: dataset.__getitems__(order[:batch_size]).to(device), device)  # noqa: B023
+        _, floor = against_floor(model, lambda: resident.__getitems__(order[:batch_size]), device)  # noqa: B023
         rows.append([
             f"{len(batch):,}", f"{off:.0e}", "yes" if same else "no", f"{1e3 * bare:.2f}", f"{floor / bare:.0%}",
             f"{len(batch) / bare:,.0f}", f"{len(dataset) / seconds:,.0f}", f"{memory:.2f}",
