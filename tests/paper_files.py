@@ -11,6 +11,9 @@ from scipy.io import savemat
 Row = Sequence[float] | NDArray[np.int64]
 Rows = Sequence[Row]
 
+# The paper's own files of 20 Newsgroups, where a developer has them beside the project.
+REAL = Path(__file__).parents[2] / "shared" / "data" / "20ng"
+
 
 def write_rows(folder: Path, part: str, what: str, rows: Rows, *, ending: str = ".mat", ragged: bool = True) -> Path:
     """One file: a cell a document, or a matrix with a row a document."""

@@ -15,7 +15,7 @@ from sklearn.utils import Bunch
 from etm_app.data.corpus import BowCorpus
 from etm_app.data.newsgroups import NewsgroupsDataModule, read_paper_files
 from etm_app.errors import UserError
-from tests.paper_files import write_paper_files, write_part, write_rows
+from tests.paper_files import REAL, write_paper_files, write_part, write_rows
 from tests.reference import dense
 
 VOCAB = ["eins", "zwei", "drei", "vier"]
@@ -27,7 +27,6 @@ PARTS = {
     "ts": TS_H1 + TS_H2,
 }
 WITH_HALVES = {**PARTS, "ts_h1": TS_H1, "ts_h2": TS_H2}
-REAL = Path(__file__).parents[3] / "shared" / "data" / "20ng"
 
 
 def split_of(corpus: BowCorpus, split: str) -> NDArray[np.int64]:
