@@ -3,12 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from etm_app import BowCorpus, BowDataModule, DocstringsDataModule, SyntheticDataModule
 from etm_app.data.newsgroups import read_paper_files
 
-__all__ = ["SavedCorpus", "docstrings", "newsgroups", "synthetic", "training_counts"]
+__all__ = [
+    "SavedCorpus", "docstrings", "long_docstrings", "newsgroups", "short_docstrings", "synthetic", "training_counts",
+]  # fmt: skip
 
 
 class SavedCorpus(BowDataModule):
@@ -36,6 +40,34 @@ def newsgroups(data_dir: Path) -> BowCorpus:
 def docstrings() -> BowCorpus:
     """The docstrings of the installed libraries."""
     return DocstringsDataModule().corpus
+
+
+def short_docstrings() -> BowCorpus:
+    """2,000 of the docstrings, over the 3,000 words that are in most of them."""
+    corpus = DocstringsDataModule(min_df=2).corpus
+    return part(corpus, np.random.default_rng(7).permutation(len(corpus))[:2000], 3000)
+
+
+def long_docstrings() -> BowCorpus:
+    """The 8,000 longest docstrings, over the 10,000 words that are in most of them."""
+    corpus = DocstringsDataModule(min_df=2).corpus
+    return part(corpus, np.argsort(-np.diff(corpus.indptr), kind="stable")[:8000], 10_000)
+
+
+def part(corpus: BowCorpus, rows: NDArray[np.int64], max_words: int) -> BowCorpus:
+    """Some of the documents over the words that are in most of them."""
+    rows = np.sort(rows)
+    indptr, indices, counts, _ = corpus.select(rows)
+    matrix = sp.csc_array(sp.csr_array((counts, indices, indptr), (len(rows), corpus.vocab_size)))
+    words = np.sort(np.argsort(-np.diff(matrix.indptr), kind="stable")[:max_words])
+    documents = corpus.documents[rows]
+    return BowCorpus.from_matrix(
+        matrix[:, words],
+        [corpus.vocab[word] for word in words],
+        documents["split"].to_list(),
+        ids=documents["id"].to_list(),
+        labels=documents["label"].to_list(),
+    )
 
 
 def synthetic(vocab_size: int, num_documents: int = 3000) -> BowCorpus:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 import torch
-from corpora import docstrings, newsgroups
+from corpora import docstrings, long_docstrings, newsgroups, short_docstrings
 from jsonargparse import auto_cli
 from numpy.typing import NDArray
 from peers import NMF, PAPER, EmbeddedTopicModel, Etm, GensimLda, SklearnLda, TomotopyLda, TopicModel
@@ -109,7 +109,7 @@ def table(runs: list[dict[str, Any]]) -> None:
 def main(
     results: Path,
     data_dir: Path | None = None,
-    corpora: tuple[Literal["20ng", "docstrings"], ...] = ("20ng",),
+    corpora: tuple[Literal["20ng", "docstrings", "short docstrings", "long docstrings"], ...] = ("20ng",),
     models: tuple[Model, ...] = ("ours", "paper", "tomotopy", "gensim", "sklearn", "nmf"),
     topics: tuple[int, ...] = (50,),
     seeds: tuple[int, ...] = (1, 2, 3, 4, 5),
@@ -123,7 +123,7 @@ def main(
     Args:
         results: JSON-lines file; runs that are there are not repeated, new ones are added.
         data_dir: Folder with the paper's files of 20 Newsgroups, for the corpus 20ng.
-        corpora: Corpora.
+        corpora: Corpora; the short and the long docstrings are ones that nothing was tuned on.
         models: Models; ``paper`` is our code with configs/paper.yaml. ``[]`` only prints the table.
         topics: Numbers of topics.
         seeds: Seeds.
@@ -132,7 +132,12 @@ def main(
         lda_iterations: Gibbs iterations of tomotopy.
         lda_passes: Passes over the documents of gensim and scikit-learn.
     """
-    loaders = {"20ng": lambda: newsgroups(data_dir or Path()), "docstrings": docstrings}
+    loaders = {
+        "20ng": lambda: newsgroups(data_dir or Path()),
+        "docstrings": docstrings,
+        "short docstrings": short_docstrings,
+        "long docstrings": long_docstrings,
+    }
     known: dict[str, TopicModel] = {
         "ours": Etm(),
         "paper": Etm((PAPER, "--data.steps_per_epoch=null", f"--trainer.max_epochs={paper_epochs}")),
