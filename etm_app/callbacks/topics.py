@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from etm_app.callbacks.survey import Survey, survey_of
+from etm_app.metrics.agreement import AGREEMENT_DEFINITIONS
 from etm_app.metrics.elbo import ELBO_DEFINITIONS
 from etm_app.metrics.perplexity import PERPLEXITY_DEFINITIONS
 from etm_app.metrics.topics import TOPIC_DEFINITIONS, npmi_coherence, topic_diversity
@@ -23,7 +24,13 @@ from etm_app.model import ETM
 
 __all__ = ["TopicTables"]
 
-DEFINITIONS = {**ELBO_DEFINITIONS, **PERPLEXITY_DEFINITIONS, **TOPIC_DEFINITIONS, **USAGE_DEFINITIONS}
+DEFINITIONS = {
+    **ELBO_DEFINITIONS,
+    **PERPLEXITY_DEFINITIONS,
+    **TOPIC_DEFINITIONS,
+    **USAGE_DEFINITIONS,
+    **AGREEMENT_DEFINITIONS,
+}
 METRIC_WORDS = 25
 CHUNK = 10_000  # documents looked at at once when counting over the training corpus
 
