@@ -1,12 +1,20 @@
 """How good topics are, from their top words: coherence, diversity and quality."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-__all__ = ["TOPIC_DEFINITIONS", "document_cooccurrence", "npmi_coherence", "topic_diversity"]
+__all__ = [
+    "REFERENCE_DEFINITIONS",
+    "TOPIC_DEFINITIONS",
+    "document_cooccurrence",
+    "npmi_coherence",
+    "reference_coherence",
+    "topic_diversity",
+]
 
 COHERENCE_WORDS = 10
 DIVERSITY_WORDS = 25
@@ -16,6 +24,19 @@ TOPIC_DEFINITIONS = {
     "co-occurrence in the training documents; -1 never together, 0 by chance, 1 always together",
     "topic_diversity": f"share of unique words among the {DIVERSITY_WORDS} top words of all topics",
     "topic_quality": "topic_coherence x topic_diversity",
+}
+
+EPSILON = 1e-12  # what stands for p = 0 in C_V and U_Mass, as in Röder, Both, Hinneburg 2015 and in gensim
+
+REFERENCE_DEFINITIONS = {
+    "reference_npmi": "topic_coherence with co-occurrence in the documents of the reference corpus instead",
+    "reference_cv": f"C_V of the {COHERENCE_WORDS} top words in the reference corpus: cosine of a word's NPMI with "
+    "each of them and the sum of these vectors, mean over words, then topics; a document is one window, in place of 110 "
+    f"words, as bags have no order; {EPSILON} is added to the probability of a pair",
+    "reference_umass": f"U_Mass of the {COHERENCE_WORDS} top words in the reference corpus: mean over pairs, then "
+    f"topics, of log((p(i, j) + {EPSILON}) / p(j)), j the more probable word in the topic; 0 at best",
+    "reference_coverage": "share of the topics' different top words that are in a document of the reference corpus; "
+    "the others, and topics with fewer than two words there, are left out of its coherences",
 }
 
 
@@ -77,10 +98,52 @@ def npmi_coherence(
     frequency = together.diagonal() / num_documents
     joint = together[column[:, first], column[:, second]] / num_documents  # [K, pairs]
     independent = frequency[column[:, first]] * frequency[column[:, second]]
+    return _npmi(joint, independent).mean(axis=1)  # type: ignore[no-any-return]
+
+
+def _npmi(joint: NDArray[np.float64], independent: NDArray[np.float64]) -> NDArray[np.float64]:
     with np.errstate(divide="ignore", invalid="ignore"):  # the cases that `where` replaces
         npmi = np.log(joint / independent) / -np.log(joint)
-    npmi = np.where(joint == 0, -1.0, np.where(joint == 1, 1.0, npmi))
-    return npmi.mean(axis=1)  # type: ignore[no-any-return]
+    return np.where(joint == 0, -1.0, np.where(joint == 1, 1.0, npmi))
+
+
+def reference_coherence(
+    top_words: NDArray[np.int64],
+    documents: Iterable[tuple[NDArray[np.int64], NDArray[np.int32]]],
+    vocab_size: int,
+) -> dict[str, NDArray[Any]]:
+    """NPMI, C_V (Röder, Both, Hinneburg 2015) and U_Mass (Mimno and others 2011) of each topic in another corpus.
+
+    Args:
+        top_words: The topics' words by their numbers in that corpus, -1 for one that its vocabulary lacks, most
+            probable first, [K, n]; the first 10 are taken. Words that no document has count as lacking.
+        documents: Chunks of that corpus as (indptr, indices) of its CSR counts.
+        vocab_size: V of that corpus.
+
+    Returns:
+        ``npmi``, ``cv`` and ``umass`` of each topic by `REFERENCE_DEFINITIONS`, [K], NaN where fewer than two of its
+        words are known; and ``known``, which of the words are, bool [K, min(n, 10)].
+    """
+    top_words = top_words[:, :COHERENCE_WORDS]
+    words = np.unique(top_words[top_words >= 0])
+    together, num_documents = document_cooccurrence(documents, words, vocab_size)
+    known = np.isin(top_words, words[together.diagonal() > 0])
+    values: dict[str, NDArray[Any]] = {name: np.full(len(top_words), np.nan) for name in ("npmi", "cv", "umass")}
+    for topic, row in enumerate(top_words):
+        column = np.searchsorted(words, row[known[topic]])
+        if len(column) < 2:
+            continue
+        joint = together[np.ix_(column, column)] / num_documents
+        frequency = joint.diagonal()
+        later, earlier = np.tril_indices(len(column), k=-1)
+        pairs = joint[later, earlier]
+        values["npmi"][topic] = _npmi(pairs, frequency[later] * frequency[earlier]).mean()
+        values["umass"][topic] = np.log((pairs + EPSILON) / frequency[earlier]).mean()
+        context = np.log((joint + EPSILON) / np.outer(frequency, frequency)) / -np.log(joint + EPSILON)
+        total = context.sum(axis=0)
+        cosine = context @ total / (np.linalg.norm(context, axis=1) * np.linalg.norm(total))
+        values["cv"][topic] = cosine.mean()
+    return {**values, "known": known}
 
 
 def topic_diversity(top_words: NDArray[np.int64]) -> float:
