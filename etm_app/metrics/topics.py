@@ -31,8 +31,8 @@ EPSILON = 1e-12  # what stands for p = 0 in C_V and U_Mass, as in Röder, Both, 
 REFERENCE_DEFINITIONS = {
     "reference_npmi": "topic_coherence with co-occurrence in the documents of the reference corpus instead",
     "reference_cv": f"C_V of the {COHERENCE_WORDS} top words in the reference corpus: cosine of a word's NPMI with "
-    "each of them and the sum of these vectors, mean over words, then topics; a document is one window, in place of 110 "
-    f"words, as bags have no order; {EPSILON} is added to the probability of a pair",
+    "each of them and the sum of these vectors, mean over words, then topics; a document is one window, in place of "
+    f"110 words, as bags have no order; {EPSILON} is added to the probability of a pair",
     "reference_umass": f"U_Mass of the {COHERENCE_WORDS} top words in the reference corpus: mean over pairs, then "
     f"topics, of log((p(i, j) + {EPSILON}) / p(j)), j the more probable word in the topic; 0 at best",
     "reference_coverage": "share of the topics' different top words that are in a document of the reference corpus; "
