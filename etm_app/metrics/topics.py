@@ -4,13 +4,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 __all__ = [
     "REFERENCE_DEFINITIONS",
     "TOPIC_DEFINITIONS",
-    "document_cooccurrence",
+    "document_frequency",
     "npmi_coherence",
     "reference_coherence",
     "topic_diversity",
@@ -40,35 +39,41 @@ REFERENCE_DEFINITIONS = {
 }
 
 
-def document_cooccurrence(
-    documents: Iterable[tuple[NDArray[np.int64], NDArray[np.int32]]], words: NDArray[np.int64], vocab_size: int
-) -> tuple[NDArray[np.int64], int]:
-    """In how many documents words occur together.
+def document_frequency(
+    documents: Iterable[tuple[NDArray[np.int64], NDArray[np.int32]]],
+    words: NDArray[np.int64],
+    pairs: NDArray[np.int64],
+    vocab_size: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """In how many documents words occur, and pairs of them occur together.
 
     Args:
         documents: Chunks of a corpus as (indptr, indices) of its CSR counts; each word at most once a document.
         words: The words asked for, each once, [U].
+        pairs: The pairs asked for, by their places in ``words``, [..., 2].
         vocab_size: V.
 
     Returns:
-        Number of documents with both words, [U, U] (document frequencies on the diagonal), and number of
-        documents that are not empty.
+        Number of documents with each word, [U], and with both words of each pair, [...], and number of documents that
+        are not empty.
     """
     place = np.full(vocab_size, -1, dtype=np.int32)
     place[words] = np.arange(len(words), dtype=np.int32)
-    together = np.zeros((len(words), len(words)), dtype=np.int64)
+    first, second = pairs[..., 0].ravel(), pairs[..., 1].ravel()
+    frequency, together = np.zeros(len(words), np.int64), np.zeros(len(first), np.int64)
     num_documents = 0
     for indptr, indices in documents:
         num_documents += int(np.count_nonzero(np.diff(indptr)))
         columns = place[indices]
         asked = columns >= 0
-        bounds = np.concatenate((np.zeros(1, np.int64), np.cumsum(asked)))[indptr]
-        columns = columns[asked]
-        present = sp.csr_array(
-            (np.ones(len(columns), np.int32), columns, bounds.astype(np.int32)), shape=(len(indptr) - 1, len(words))
-        )
-        together += (present.T @ present).toarray()
-    return together, num_documents
+        rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))[asked]
+        # A bit for each document, 64 of them a number: a pair is counted at eight bytes for 64 documents.
+        present = np.zeros((len(words), -(-(len(indptr) - 1) // 64) * 64), bool)
+        present[columns[asked], rows] = True
+        bits = np.packbits(present, axis=1).view(np.uint64)
+        frequency += np.bitwise_count(bits).sum(axis=1, dtype=np.int64)
+        together += np.bitwise_count(bits[first] & bits[second]).sum(axis=1, dtype=np.int64)
+    return frequency, together.reshape(pairs.shape[:-1]), num_documents
 
 
 def npmi_coherence(
@@ -90,15 +95,12 @@ def npmi_coherence(
     """
     top_words = top_words[:, :COHERENCE_WORDS]
     words, column = np.unique(top_words, return_inverse=True)
-    column = column.reshape(top_words.shape)
-    together, num_documents = document_cooccurrence(documents, words, vocab_size)
-    first, second = np.triu_indices(top_words.shape[1], k=1)
-    if not num_documents or not len(first):
+    pairs = column.reshape(top_words.shape)[:, np.stack(np.triu_indices(top_words.shape[1], k=1), axis=1)]
+    frequency, together, num_documents = document_frequency(documents, words, pairs, vocab_size)
+    if not num_documents or not together.size:
         return np.full(len(top_words), np.nan)
-    frequency = together.diagonal() / num_documents
-    joint = together[column[:, first], column[:, second]] / num_documents  # [K, pairs]
-    independent = frequency[column[:, first]] * frequency[column[:, second]]
-    return _npmi(joint, independent).mean(axis=1)  # type: ignore[no-any-return]
+    independent = (frequency / num_documents)[pairs].prod(axis=-1)
+    return _npmi(together / num_documents, independent).mean(axis=1)  # type: ignore[no-any-return]
 
 
 def _npmi(joint: NDArray[np.float64], independent: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -126,20 +128,26 @@ def reference_coherence(
     """
     top_words = top_words[:, :COHERENCE_WORDS]
     words = np.unique(top_words[top_words >= 0])
-    together, num_documents = document_cooccurrence(documents, words, vocab_size)
-    known = np.isin(top_words, words[together.diagonal() > 0])
     values: dict[str, NDArray[Any]] = {name: np.full(len(top_words), np.nan) for name in ("npmi", "cv", "umass")}
-    for topic, row in enumerate(top_words):
-        column = np.searchsorted(words, row[known[topic]])
-        if len(column) < 2:
-            continue
-        joint = together[np.ix_(column, column)] / num_documents
-        frequency = joint.diagonal()
-        later, earlier = np.tril_indices(len(column), k=-1)
-        pairs = joint[later, earlier]
-        values["npmi"][topic] = _npmi(pairs, frequency[later] * frequency[earlier]).mean()
-        values["umass"][topic] = np.log((pairs + EPSILON) / frequency[earlier]).mean()
-        context = np.log((joint + EPSILON) / np.outer(frequency, frequency)) / -np.log(joint + EPSILON)
+    if not len(words):
+        return {**values, "known": np.zeros(top_words.shape, bool)}
+    size = top_words.shape[1]
+    column = np.searchsorted(words, np.where(top_words >= 0, top_words, words[0]))
+    later, earlier = np.tril_indices(size, k=-1)
+    pairs = np.stack((column[:, later], column[:, earlier]), axis=-1)
+    frequency, together, num_documents = document_frequency(documents, words, pairs, vocab_size)
+    joint = np.zeros((len(top_words), size, size))
+    joint[:, later, earlier] = joint[:, earlier, later] = together / max(num_documents, 1)
+    joint[:, range(size), range(size)] = frequency[column] / max(num_documents, 1)
+    known = (top_words >= 0) & (frequency[column] > 0)
+    for topic in np.flatnonzero(known.sum(axis=1) >= 2):
+        there = np.flatnonzero(known[topic])
+        p = joint[topic][np.ix_(there, there)]
+        independent = np.outer(p.diagonal(), p.diagonal())
+        below = np.tril_indices(len(there), k=-1)
+        values["npmi"][topic] = _npmi(p[below], independent[below]).mean()
+        values["umass"][topic] = np.log((p[below] + EPSILON) / p.diagonal()[below[1]]).mean()
+        context = np.log((p + EPSILON) / independent) / -np.log(p + EPSILON)
         total = context.sum(axis=0)
         cosine = context @ total / (np.linalg.norm(context, axis=1) * np.linalg.norm(total))
         values["cv"][topic] = cosine.mean()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from etm_app.metrics.topics import document_cooccurrence, npmi_coherence, reference_coherence, topic_diversity
+from etm_app.metrics.topics import document_frequency, npmi_coherence, reference_coherence, topic_diversity
 from tests.strategies import counts
 
 # Four documents and an empty one: words 0 and 1 always together in half of them, 2 in all, 3 alone in one, 4 in none.
@@ -78,12 +78,22 @@ def test_ten_words_of_a_topic_count() -> None:
 
 
 @given(counts(max_documents=12), st.integers(1, 5), st.data())
-def test_cooccurrence_is_the_dense_product(x, size, data) -> None:  # type: ignore[no-untyped-def]
+def test_frequencies_are_the_dense_product(x, size, data) -> None:  # type: ignore[no-untyped-def]
     words = np.array(data.draw(st.lists(st.integers(0, x.shape[1] - 1), unique=True, min_size=1)))
-    together, num_documents = document_cooccurrence(chunks(x, size), words, x.shape[1])
+    pairs = np.stack(np.meshgrid(np.arange(len(words)), np.arange(len(words))), axis=-1)
+    frequency, together, num_documents = document_frequency(chunks(x, size), words, pairs, x.shape[1])
     there = (x[:, words] > 0).astype(np.int64)
     np.testing.assert_array_equal(together, there.T @ there)
+    np.testing.assert_array_equal(frequency, there.sum(axis=0))
     assert num_documents == np.count_nonzero(x.sum(axis=1))
+
+
+def test_frequencies_in_many_documents() -> None:
+    x = np.random.default_rng(0).integers(0, 2, size=(1000, 6))
+    for size in (1, 63, 64, 65, 1000):
+        frequency, together, _ = document_frequency(chunks(x, size), np.array([4, 1]), np.array([[0, 1], [1, 1]]), 6)
+        assert frequency.tolist() == [x[:, 4].sum(), x[:, 1].sum()]
+        assert together.tolist() == [x[:, 4] @ x[:, 1], x[:, 1].sum()]
 
 
 @pytest.mark.parametrize(
