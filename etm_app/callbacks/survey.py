@@ -139,7 +139,7 @@ def _indicators(codes: NDArray[np.int64], size: int) -> sp.csr_array:
 def fingerprint(model: ETM) -> tuple[float, ...]:
     """Sums of the weights: the same for the same state, also after it was loaded from a checkpoint anew."""
     with torch.no_grad():
-        return tuple(tensor.sum(dtype=torch.float64).item() for tensor in model.state_dict().values())
+        return tuple(tensor.cpu().sum(dtype=torch.float64).item() for tensor in model.state_dict().values())
 
 
 _surveys: "WeakKeyDictionary[ETM, tuple[BowCorpus, tuple[float, ...], Survey | None]]" = WeakKeyDictionary()

@@ -94,7 +94,7 @@ class TensorBoardTopics(Callback):
         from google.protobuf import text_format
         from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
-        beta = model.beta.double().cpu().numpy()
+        beta = model.beta.cpu().double().numpy()
         counts = beta.sum(axis=0) if survey is None else survey.word_counts
         shares = np.full(len(beta), 1 / len(beta)) if survey is None else survey.shares
         words = np.sort(np.argsort(-counts, kind="stable")[: self.projector_words])
