@@ -20,6 +20,7 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from rich.console import Console
 
 from etm_app import __version__
+from etm_app.callbacks.agreement import LabelAgreement
 from etm_app.callbacks.checkpoint import BestCheckpoint
 from etm_app.callbacks.collapse import CollapseMonitor
 from etm_app.callbacks.prediction import ThetaWriter
@@ -282,7 +283,11 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
                 "log_every_n_steps": 1,
                 "num_sanity_val_steps": 0,
                 "enable_model_summary": False,
-                "callbacks": [CollapseMonitor(), ModelCheckpoint(filename="last", enable_version_counter=False)],
+                "callbacks": [
+                    CollapseMonitor(),
+                    LabelAgreement(),
+                    ModelCheckpoint(filename="last", enable_version_counter=False),
+                ],
             },
             parser_class=Parser,
             parser_kwargs={

@@ -14,16 +14,23 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from etm_app.callbacks.survey import Survey, survey_of
+from etm_app.metrics.agreement import AGREEMENT_DEFINITIONS
 from etm_app.metrics.elbo import ELBO_DEFINITIONS
 from etm_app.metrics.perplexity import PERPLEXITY_DEFINITIONS
 from etm_app.metrics.topics import TOPIC_DEFINITIONS, npmi_coherence, topic_diversity
 from etm_app.metrics.usage import USAGE_DEFINITIONS
 from etm_app.model import ETM
-from etm_app.nn.sparse import num_tokens
 
 __all__ = ["TopicTables"]
 
-DEFINITIONS = {**ELBO_DEFINITIONS, **PERPLEXITY_DEFINITIONS, **TOPIC_DEFINITIONS, **USAGE_DEFINITIONS}
+DEFINITIONS = {
+    **ELBO_DEFINITIONS,
+    **PERPLEXITY_DEFINITIONS,
+    **TOPIC_DEFINITIONS,
+    **USAGE_DEFINITIONS,
+    **AGREEMENT_DEFINITIONS,
+}
 METRIC_WORDS = 25
 CHUNK = 10_000  # documents looked at at once when counting over the training corpus
 
@@ -48,6 +55,7 @@ class TopicTables(Callback):
         self.neighbors: dict[str, list[tuple[str, float]]] = {}
         self.unknown_queries: list[str] = []
         self.coherence: NDArray[np.float64] | None = None
+        self.survey: Survey | None = None
         self.folder: Path | None = None
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -95,12 +103,12 @@ class TopicTables(Callback):
         self.metrics |= {name: value for name, value in logged.items() if name.startswith(("val_", "test_"))}
         if not self.metrics:  # nothing to evaluate on
             self.metrics = {f"train_{name}": value for name, value in self._quality(model).items()}
-        shares = self._shares(model)
+        self.survey = survey_of(model) if trainer.is_global_zero else None
         probabilities = model.beta.topk(min(self.num_words, model.vocab_size)).values.tolist()
         self.topics = [
             {
                 "topic": topic,
-                "share": None if shares is None else float(shares[topic]),
+                "share": None if self.survey is None else float(self.survey.shares[topic]),
                 "coherence": None if self.coherence is None else float(self.coherence[topic]),
                 "words": words,
                 "probabilities": probabilities[topic],
@@ -117,19 +125,6 @@ class TopicTables(Callback):
             self.folder = folder
             self.folder.mkdir(parents=True, exist_ok=True)
             self._write_files(self.folder)
-
-    def _shares(self, model: ETM) -> NDArray[np.float64] | None:
-        """Share of each topic in the training corpus: theta, documents weighed by their length, [K]."""
-        dataset = model.training_set
-        if dataset is None:
-            return None
-        total = np.zeros(model.beta.shape[0])
-        for batch in dataset.batches(CHUNK):
-            batch = batch.to(model.device)
-            lengths = num_tokens(batch, batch.counts)
-            total += (lengths @ model.theta(batch)).double().cpu().numpy()
-        share: NDArray[np.float64] = total / total.sum()
-        return share
 
     def _write_files(self, folder: Path) -> None:
         (folder / "topics.json").write_text(json.dumps(self.topics, indent=1, ensure_ascii=False), encoding="utf-8")

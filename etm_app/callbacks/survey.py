@@ -1,0 +1,151 @@
+"""What the topics are in the training documents: one pass over theta, shared by all that show it."""
+
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+
+from etm_app.data.corpus import BowCorpus, BowDataset
+from etm_app.model import ETM
+from etm_app.nn.sparse import num_tokens
+
+__all__ = ["HISTOGRAM_BINS", "Survey", "survey", "survey_of"]
+
+CHUNK = 10_000  # documents whose theta is in memory at once
+NUM_REPRESENTATIVE = 10
+NUM_EXAMPLES = 20
+HISTOGRAM_BINS = 20
+MAX_LABELS = 1_000  # a corpus with more of them has names there, not classes
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Topics of documents as `survey` found them; documents without words take no part.
+
+    Attributes:
+        num_documents: Documents with words.
+        shares: Share of each topic, theta with documents weighed by their length, [K]; sums to 1.
+        representative: For each topic the (row in the corpus, theta_k) of up to 10 documents with most of it, the most
+            first.
+        label_names: The labels, the most frequent first, or None where the corpus has none. Beyond 1,000 the others
+            are one, in the last place, which says how many they are.
+        label_shares: Labels within a topic, theta of the documents that have one, [K, labels]; rows sum to 1.
+        example_rows: Rows of up to 20 documents, evenly spaced.
+        example_theta: Their theta, [n, K].
+        histogram: How many documents have theta_k in each of 20 equal intervals of [0, 1], int64 [K, 20].
+        largest_histogram: The same of each document's largest theta_k, int64 [20].
+    """
+
+    num_documents: int
+    shares: NDArray[np.float64]
+    representative: list[list[tuple[int, float]]]
+    label_names: list[str] | None
+    label_shares: NDArray[np.float64] | None
+    example_rows: NDArray[np.int64]
+    example_theta: NDArray[np.float32]
+    histogram: NDArray[np.int64]
+    largest_histogram: NDArray[np.int64]
+
+
+def survey(model: ETM, dataset: BowDataset) -> Survey | None:
+    """Look at theta of all documents, some thousands at a time.
+
+    Args:
+        model: The model.
+        dataset: The documents.
+
+    Returns:
+        What was found, or None where no document has words.
+    """
+    corpus = dataset.corpus
+    rows = dataset.rows[corpus.indptr[dataset.rows + 1] > corpus.indptr[dataset.rows]]
+    if not len(rows):
+        return None
+    documents = BowDataset(corpus, rows)
+    num_topics = len(model.alpha)
+    label_names, codes = _labels(corpus, rows)
+    shares = np.zeros(num_topics)
+    label_shares = np.zeros((len(label_names or ()), num_topics))
+    histogram = np.zeros((num_topics, HISTOGRAM_BINS), np.int64)
+    largest_histogram = np.zeros(HISTOGRAM_BINS, np.int64)
+    best = np.zeros((0, num_topics), np.float32)
+    best_rows = np.zeros((0, num_topics), np.int64)
+    for start in range(0, len(rows), CHUNK):
+        chunk = rows[start : start + CHUNK]
+        batch = documents.__getitems__(range(start, start + len(chunk))).to(model.device)
+        on_device = model.theta(batch).float()
+        most, places = on_device.topk(min(NUM_REPRESENTATIVE, len(chunk)), dim=0)
+        theta = on_device.cpu().numpy()
+        shares += num_tokens(batch, batch.counts).cpu().numpy() @ theta.astype(np.float64)
+        best = np.concatenate((best, most.cpu().numpy()))
+        best_rows = np.concatenate((best_rows, chunk[places.cpu().numpy()]))
+        order = np.argsort(-best, axis=0, kind="stable")[:NUM_REPRESENTATIVE]
+        best, best_rows = np.take_along_axis(best, order, 0), np.take_along_axis(best_rows, order, 0)
+        bins = np.minimum((theta * HISTOGRAM_BINS).astype(np.int64), HISTOGRAM_BINS - 1)
+        places_of = bins + HISTOGRAM_BINS * np.arange(num_topics)
+        histogram += np.bincount(places_of.ravel(), minlength=histogram.size).reshape(histogram.shape)
+        largest_histogram += np.bincount(bins.max(axis=1), minlength=HISTOGRAM_BINS)
+        if codes is not None:
+            label_shares += _indicators(codes[start : start + CHUNK], len(label_shares)).T @ theta
+    (examples,) = documents.sample(NUM_EXAMPLES).batches(NUM_EXAMPLES)
+    weight = np.maximum(label_shares.sum(axis=0), np.finfo(np.float64).tiny)  # theta may be 0 in float32
+    return Survey(
+        num_documents=len(rows),
+        shares=shares / shares.sum(),
+        representative=[
+            list(zip(best_rows[:, topic].tolist(), best[:, topic].tolist(), strict=True)) for topic in range(num_topics)
+        ],
+        label_names=label_names,
+        label_shares=None if label_names is None else (label_shares / weight).T,
+        example_rows=documents.sample(NUM_EXAMPLES).rows,
+        example_theta=model.theta(examples.to(model.device)).float().cpu().numpy(),
+        histogram=histogram,
+        largest_histogram=largest_histogram,
+    )
+
+
+def _labels(corpus: BowCorpus, rows: NDArray[np.int64]) -> tuple[list[str] | None, NDArray[np.int64] | None]:
+    """Names of the labels and the number of each document's, -1 for none."""
+    if "label" not in corpus.documents.columns:
+        return None, None
+    labels = corpus.documents["label"][rows]
+    frequency = labels.drop_nulls().value_counts().sort("count", "label", descending=[True, False])
+    names = frequency["label"].head(MAX_LABELS).to_list()
+    if not names:
+        return None, None
+    codes = labels.cast(pl.Enum(names), strict=False).to_physical().cast(pl.Int64).fill_null(len(names)).to_numpy()
+    if others := len(frequency) - len(names):
+        names.append(f"({others:,} other labels)")
+    return names, np.where(labels.is_null(), -1, codes)
+
+
+def _indicators(codes: NDArray[np.int64], size: int) -> sp.csr_array:
+    """Rows with a one at their code, [n, size]; none where the code is -1."""
+    (known,) = np.nonzero(codes >= 0)
+    ones = np.ones(len(known), np.float64)
+    return sp.csr_array((ones, (known, codes[known])), shape=(len(codes), size))
+
+
+_surveys: "WeakKeyDictionary[ETM, tuple[BowCorpus, tuple[float, ...], Survey | None]]" = WeakKeyDictionary()
+
+
+def survey_of(model: ETM) -> Survey | None:
+    """The survey of a model's training documents, made once for the weights that the model has.
+
+    `fit` ends with validate and test of the same checkpoint, and several callbacks ask.
+
+    Returns:
+        None where the model knows no training documents, or none with words.
+    """
+    dataset = model.training_set
+    if dataset is None:
+        return None
+    with torch.no_grad():  # sums, as the weights are loaded anew from the checkpoint each time
+        weights = tuple(tensor.sum(dtype=torch.float64).item() for tensor in model.state_dict().values())
+    if (kept := _surveys.get(model)) is None or kept[0] is not dataset.corpus or kept[1] != weights:
+        kept = _surveys[model] = (dataset.corpus, weights, survey(model, dataset))
+    return kept[2]

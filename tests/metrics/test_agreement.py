@@ -1,0 +1,68 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etm_app.metrics import agreement
+from etm_app.metrics.agreement import LinearClassifier, topic_agreement
+
+
+def measured(topics: list[int], labels: list[int]) -> dict[str, float]:
+    return topic_agreement(np.array(topics), np.array(labels))
+
+
+@pytest.mark.parametrize(
+    ("topics", "labels", "expected"),
+    [
+        ([0, 0, 1, 1], [7, 7, 3, 3], {"nmi": 1, "purity": 1, "ari": 1}),
+        ([0, 1, 0, 1], [0, 0, 1, 1], {"nmi": 0, "purity": 1 / 2, "ari": -1 / 2}),
+        ([5, 5, 5, 5], [0, 0, 0, 1], {"nmi": 0, "purity": 3 / 4, "ari": 0}),
+        ([0, 1, 2, 3], [0, 0, 1, 1], {"nmi": 2 / 3, "purity": 1, "ari": 0}),  # I = ln 2, H = ln 4 and ln 2
+        ([2], [9], {"nmi": 1, "purity": 1, "ari": 1}),
+    ],
+)
+def test_by_hand(topics: list[int], labels: list[int], expected: dict[str, float]) -> None:
+    assert measured(topics, labels) == pytest.approx(expected)
+
+
+def entropy(p: list[float]) -> float:
+    return -sum(x * math.log(x) for x in p if x)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40))
+def test_they_are_their_definitions(documents: list[tuple[int, int]]) -> None:
+    topics, labels = map(list, zip(*documents, strict=True))
+    values = measured(topics, labels)
+    n = len(documents)
+    of_topic = {topic: [label for t, label in documents if t == topic] for topic in topics}
+    assert values["purity"] == pytest.approx(sum(max(map(group.count, group)) for group in of_topic.values()) / n)
+    h = [entropy([column.count(x) / n for x in set(column)]) for column in (topics, labels)]
+    information = sum(h) - entropy([documents.count(pair) / n for pair in set(documents)])
+    assert values["nmi"] == pytest.approx(1.0 if sum(h) == 0 else information / (sum(h) / 2), abs=1e-9)
+    assert values == pytest.approx(measured([4 - topic for topic in topics], [10 * label for label in labels]))
+    assert -1 <= values["ari"] <= 1
+
+
+def test_a_label_that_is_linear_in_theta_is_found() -> None:
+    theta = np.random.default_rng(0).dirichlet(np.full(5, 0.3), size=600).astype(np.float32)
+    labels = 10 * (theta[:, 0] > 0.2) + (theta[:, 1] > 0.2)
+    right = LinearClassifier(theta[:400], labels[:400]).predict(theta[400:]) == labels[400:]
+    assert right.mean() > 0.9
+    mixed = np.random.default_rng(1).permutation(labels)
+    wrong = LinearClassifier(theta[:400], mixed[:400]).predict(theta[400:]) == mixed[400:]
+    assert wrong.mean() < 0.6
+
+
+def test_one_label_is_always_the_answer() -> None:
+    assert LinearClassifier(np.ones((3, 2), np.float32), np.full(3, 8)).predict(
+        np.ones((2, 2), np.float32)
+    ).tolist() == [8, 8]
+
+
+def test_rare_labels_beyond_the_most_are_not_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agreement, "MAX_CLASSES", 2)
+    theta = np.eye(4, dtype=np.float32)[[0, 0, 1, 1, 2, 2, 3]]
+    labels = np.array([5, 5, 6, 6, 6, 6, 7])
+    assert set(LinearClassifier(theta, labels).predict(theta).tolist()) == {5, 6}
