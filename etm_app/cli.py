@@ -24,6 +24,7 @@ from etm_app.callbacks.agreement import LabelAgreement
 from etm_app.callbacks.checkpoint import BestCheckpoint
 from etm_app.callbacks.collapse import CollapseMonitor
 from etm_app.callbacks.prediction import ThetaWriter
+from etm_app.callbacks.report import Report
 from etm_app.callbacks.topics import TopicTables
 
 # Imported so that their short names work as well: --data NewsgroupsDataModule.
@@ -107,6 +108,7 @@ class ETMCLI(LightningCLI):
         """Add the callbacks' arguments, the link of vocabulary sizes and the defaults."""
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(TopicTables, "topics")
+        parser.add_lightning_class_args(Report, "report")
         parser.add_lightning_class_args(ThetaWriter, "prediction")
         parser.link_arguments("data", "model.vocab_size", compute_fn=vocab_size_of, apply_on="instantiate")
         parser.set_defaults(
@@ -147,7 +149,8 @@ class ETMCLI(LightningCLI):
         for split in splits:
             evaluations[split](self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
         if not splits:
-            self._get(self.config_init, "topics").write(self.trainer, self.model)
+            for writer in ("topics", "report"):
+                self._get(self.config_init, writer).write(self.trainer, self.model)
         self._show(best)
 
     def validate(self, **kwargs: Any) -> None:
@@ -188,6 +191,8 @@ class ETMCLI(LightningCLI):
         console.print(
             f"Written to {tables.folder}: topics.csv, topics.json, metrics.json", soft_wrap=True, highlight=False
         )
+        if (report := self._get(self.config_init, "report").written) is not None:
+            console.print(f"To look at the topics: {report}", soft_wrap=True, highlight=False)
         if checkpoint:
             console.print(f"Best checkpoint: {checkpoint}", soft_wrap=True, highlight=False)
 

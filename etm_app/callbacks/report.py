@@ -10,14 +10,13 @@ from pytorch_lightning import Callback, LightningDataModule, LightningModule, Tr
 from etm_app.callbacks.collapse import CollapseMonitor
 from etm_app.callbacks.survey import Survey, survey_of
 from etm_app.callbacks.topics import TopicTables
+from etm_app.errors import UserError
 from etm_app.model import ETM
 from etm_app.report.content import describe
 from etm_app.report.page import render, write_page
 from etm_app.report.run import Run, Value
 
 __all__ = ["Report"]
-
-STAGES = ("train_", "val_", "test_")
 
 
 class Report(Callback):
@@ -33,12 +32,27 @@ class Report(Callback):
 
     def __init__(self, enabled: bool = True, path: Path | None = None) -> None:
         self.enabled = enabled
-        self.path = path
+        self.path = None if path is None else path.expanduser()
         self.written: Path | None = None
         self.history: dict[str, list[tuple[float, float]]] = {}
         self.training: dict[str, Value] = {}
         self.metrics: dict[str, float] = {}
         self._described: tuple[Survey, dict[str, Any]] | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Make the folder that was named before anything is computed.
+
+        Raises:
+            UserError: It cannot be made.
+        """
+        if not self.enabled or self.path is None or stage == "predict" or not trainer.is_global_zero:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"report.path: cannot write to {self.path.parent} ({error.strerror}); expected a folder to write to."
+            ) from error
 
     # What happens in a fit is kept in its checkpoints, so that it can be told from one.
 
@@ -47,7 +61,7 @@ class Report(Callback):
         return {"history": self.history, "training": self.training}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take them over, unless more is known already: `fit` ends with an evaluation of its best, earlier checkpoint."""
+        """Take them over, unless more is known: `fit` ends with an evaluation of its best, earlier checkpoint."""
         kept = {name: [(epoch, value) for epoch, value in values] for name, values in state_dict["history"].items()}
         if _last_epoch(kept) > _last_epoch(self.history):
             self.history, self.training = kept, {**state_dict["training"], **self.training}
@@ -87,7 +101,9 @@ class Report(Callback):
     def _keep(self, trainer: Trainer, prefix: str, epoch: int) -> None:
         for name, value in trainer.callback_metrics.items():
             if name.startswith(prefix):
-                before = [entry for entry in self.history.get(name, []) if entry[0] < epoch]  # a validation each half epoch
+                before = [
+                    entry for entry in self.history.get(name, []) if entry[0] < epoch
+                ]  # a validation each half epoch
                 self.history[name] = [*before, (epoch, float(value))]
 
     def write(self, trainer: Trainer, model: LightningModule) -> None:
@@ -97,17 +113,18 @@ class Report(Callback):
             UserError: The file cannot be written.
         """
         assert isinstance(model, ETM)
-        logged = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(STAGES)}
-        self.metrics |= {name: value for name, value in logged.items() if not name.startswith("train_")}
+        self.metrics |= {
+            name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(("val_", "test_"))
+        }
         if not self.enabled:
             return
         folder = Path(trainer.log_dir or trainer.default_root_dir)  # in all processes: Lightning broadcasts it
         if not trainer.is_global_zero:
             return
         found = survey_of(model)
-        tables = [callback for callback in trainer.callbacks if isinstance(callback, TopicTables)]  # type: ignore[attr-defined]
+        topics = [callback for callback in trainer.callbacks if isinstance(callback, TopicTables)]  # type: ignore[attr-defined]
         run = Run(
-            metrics=self.metrics or logged,
+            metrics={**self.metrics, **(topics[0].metrics if topics else {})},
             history=self.history,
             settings={
                 "Model": _plain(model.hparams),
@@ -119,7 +136,7 @@ class Report(Callback):
                 for callback in trainer.callbacks  # type: ignore[attr-defined]
                 if isinstance(callback, CollapseMonitor) and callback.warning
             ],
-            coherence=tables[0].coherence if tables else None,
+            coherence=topics[0].coherence if topics else None,
         )
         # fit evaluates the same checkpoint twice, and then its topics are described once
         if self._described is None or found is None or self._described[0] is not found:
@@ -136,14 +153,14 @@ def _last_epoch(history: dict[str, list[tuple[float, float]]]) -> float:
 
 def _plain(values: Any) -> dict[str, Value]:
     """Values as they are written in a config."""
-    return {
-        name: value if value is None or isinstance(value, str | int | float | bool) else _text(value)
-        for name, value in values.items()
-    }
-
-
-def _text(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    plain: dict[str, Value] = {}
+    for name, value in values.items():
+        if name.startswith("_"):  # LightningCLI's own
+            continue
+        if isinstance(value, list | tuple):
+            value = ", ".join(map(str, value))
+        plain[name] = value if value is None or isinstance(value, str | int | float | bool) else str(value)
+    return plain
 
 
 def _settings_of(datamodule: LightningDataModule | None) -> dict[str, Value]:
@@ -156,5 +173,10 @@ def _settings_of(datamodule: LightningDataModule | None) -> dict[str, Value]:
             break
         if "__init__" in vars(base):
             names |= dict.fromkeys(inspect.signature(vars(base)["__init__"]).parameters)
-    settings = {name: getattr(datamodule, name) for name in names if name not in ("self", "kwargs") and hasattr(datamodule, name)}
+    # Where the corpus is kept and how it is read does not change a number.
+    settings = {
+        name: getattr(datamodule, name)
+        for name in names
+        if hasattr(datamodule, name) and name not in ("cache_dir", "num_workers")
+    }
     return {"class": type(datamodule).__name__, **_plain(settings)}

@@ -22,8 +22,8 @@ NAME_WORDS = 3
 NEAREST_WORDS = 12  # to a topic's embedding
 NEAREST_TOPICS = 12
 NEIGHBORS = 10  # of a word
-FREQUENT_WORDS = 5_000  # that can be looked up, with all candidates for the first places of a topic
-LOOKED_UP_TOP_WORDS = 10
+TOP_WORDS = 10  # of a topic, which can all be looked up
+FREQUENT_WORDS = 5_000  # that can be looked up too
 TOPICS_OF_WORD = 6
 MAP_WORDS = 450
 MAX_OVERLAP_TOPICS = 300  # in the map of overlaps
@@ -56,17 +56,16 @@ def describe(
     log_beta = np.log(np.maximum(beta, np.finfo(np.float32).tiny))
     log_lift = log_beta - np.log(np.maximum(marginal, np.finfo(np.float32).tiny)).astype(np.float32)
     candidates, ranked = _candidates(log_beta, log_lift)
+    top_words = torch.from_numpy(beta).topk(min(TOP_WORDS, model.vocab_size)).indices.numpy()
     if coherence is None and dataset is not None:
-        top_words = model.top_word_indices(10).cpu().numpy()
         coherence = npmi_coherence(top_words, dataset.chunks(CHUNK), model.vocab_size)
 
     largest = set(np.argsort(-share, kind="stable")[:MAX_OVERLAP_TOPICS].tolist())
     overlap = topic_overlap(beta)
     order, group = arrange(alpha, GROUPS)
 
-    top = np.unique(model.top_word_indices(LOOKED_UP_TOP_WORDS).cpu().numpy())
     frequent = np.argsort(-marginal, kind="stable")[:FREQUENT_WORDS]
-    looked_up = np.concatenate((frequent, np.setdiff1d(top, frequent)))
+    looked_up = np.concatenate((frequent, np.setdiff1d(top_words, frequent)))
     neighbors, neighbor_cosines = _nearest(model.rho, model.rho[torch.from_numpy(looked_up)], NEIGHBORS, looked_up)
     nearest, nearest_cosines = _nearest(model.rho, model.alpha, NEAREST_WORDS)
 
@@ -93,7 +92,7 @@ def describe(
         "topics": [
             {
                 "name": [vocab[word] for word in ranked[topic][:NAME_WORDS].tolist()],
-                "top": [vocab[word] for word in ranked[topic][:10].tolist()],
+                "top": [vocab[word] for word in ranked[topic][:TOP_WORDS].tolist()],
                 "share": None if survey is None else float(f"{share[topic]:.4g}"),
                 "coherence": None if coherence is None else _number(coherence[topic]),
                 "group": int(group[topic]),
@@ -275,7 +274,10 @@ class _Documents:
     def of_topic(self, topic: int) -> list[list[float]]:
         """Places and theta_k of its most representative documents."""
         assert self.survey is not None
-        return [[self._placed(row), _number(theta, 3) or 0.0] for row, theta in self.survey.representative[topic][:DOCUMENTS]]
+        return [
+            [self._placed(row), _number(theta, 3) or 0.0]
+            for row, theta in self.survey.representative[topic][:DOCUMENTS]
+        ]
 
     def examples(self) -> list[dict[str, Any]]:
         """Places of the example documents with their largest topics."""

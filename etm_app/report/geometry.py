@@ -12,7 +12,8 @@ ITERATIONS = 500
 def directions(embeddings: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
     """Unit vectors that point from the mean [L] to the embeddings [n, L]."""
     centered = embeddings - mean
-    return centered / np.maximum(np.linalg.norm(centered, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    centered /= np.maximum(np.linalg.norm(centered, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return centered
 
 
 def project(

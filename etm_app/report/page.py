@@ -1,8 +1,8 @@
 """The page itself: content, style, script and Plotly in one HTML file."""
 
 import json
-import os
 from base64 import b64encode
+from contextlib import suppress
 from datetime import datetime, timezone
 from hashlib import sha256
 from importlib.resources import files
@@ -48,9 +48,8 @@ def write_report(model: ETM, dataset: BowDataset | None, path: Path, run: Run | 
             "expected documents with the vocabulary that the model was trained on."
         )
     run = run or Run()
-    if dataset is None:
-        found = None
-    else:
+    found = None
+    if dataset is not None:
         found = survey_of(model) if dataset is model.training_set else survey(model, dataset)
     return write_page(render(describe(model, dataset, found, run.coherence), dataset, run), path)
 
@@ -65,9 +64,10 @@ def write_page(page: str, path: Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_bytes(page.encode("utf-8", "replace"))  # a word may be half of a surrogate pair
-        os.replace(unfinished, path)
+        unfinished.replace(path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
         raise UserError(
             f"report.path: cannot write {path} ({error.strerror or error}); expected a file in a folder to write to."
         ) from error

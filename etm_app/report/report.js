@@ -274,7 +274,7 @@
     return { names, labels };
   }
 
-  const mapName = (topic) => topics[topic].name.slice(0, 2).join(" ");
+  const mapName = (topic) => topics[topic].name.slice(0, topics.length > 80 ? 1 : 2).join(" ");
 
   function mapRange() {
     const layout = byId("map").layout;
@@ -287,7 +287,6 @@
     const own = new Set(topics[state.topic].words);
     const [ink, soft, card] = ["ink", "soft", "card"].map(color);
     const groups = Array.from({ length: 8 }, (_, group) => color(`g${group}`));
-    const spot = state.spotlight === undefined ? null : new Map(data.topics_of[state.spotlight] || []);
     const placed = labels.flatMap((label, at) => (label ? [at] : []));
     const unplaced = labels.flatMap((label, at) => (label ? [] : [at]));
     const named = names.flatMap((name, topic) => (name ? [topic] : []));
@@ -298,7 +297,7 @@
         x: topics.map((topic) => topic.point[0]), y: topics.map((topic) => topic.point[1]),
         marker: {
           size: radius.map((value) => 2 * value), color: topics.map((topic) => groups[topic.group]),
-          opacity: topics.map((_, topic) => (spot ? 0.08 + 0.8 * ((spot.get(topic) || 0) / 100) : topic === state.topic ? 0.7 : 0.38)),
+          opacity: opacities(),
           line: { width: topics.map((_, topic) => (topic === state.topic ? 2.5 : 0)), color: ink },
         },
       },
@@ -314,7 +313,7 @@
         textfont: {
           size: 11.5, color: placed.map((at) => {
             const word = data.map.words[at];
-            return word === state.spotlight || own.has(word) ? ink : soft;
+            return own.has(word) ? ink : soft;
           }),
         },
       },
@@ -337,9 +336,15 @@
     if (mapReady && !byId("view-map").hidden) Plotly.react("map", mapTraces(), mapLayout(), still);
   }
 
+  // Circles stronger where more of a word's occurrences are; of the chosen topic where there is no word.
+  function opacities() {
+    const shares = state.spotlight === undefined ? null : new Map(data.topics_of[state.spotlight] || []);
+    return topics.map((_, topic) => (shares ? 0.08 + 0.8 * ((shares.get(topic) || 0) / 100) : topic === state.topic ? 0.7 : 0.38));
+  }
+
   function spotlight(word) {
     state.spotlight = word;
-    paintMap();
+    if (mapReady) Plotly.restyle("map", { "marker.opacity": [opacities()] }, [0]);
   }
 
   function zoom(factor) {
@@ -389,13 +394,15 @@
   }
 
   function overlapTrace() {
-    const { order } = data.overlap;
+    const { order, hundredths } = data.overlap;
+    const values = hundredths.flat();
+    const [low, high] = values.length ? [Math.min, Math.max].map((of) => values.reduce((one, other) => of(one, other)) / 100) : [0, 1];
     const [card, accent] = ["card", "accent"].map(color);
     return [{
-      type: "heatmap", hoverinfo: "none", showscale: true, zmin: 0, zmax: 1,
+      type: "heatmap", hoverinfo: "none", showscale: true, zmin: low, zmax: Math.max(high, low + 0.01),
       z: order.map((one) => order.map((other) => (one === other ? null : overlapOf(one, other)))),
       colorscale: [[0, card], [1, accent]],
-      colorbar: { thickness: 10, len: 0.4, outlinewidth: 0, tickvals: [0, 0.5, 1], x: 1.01, tickfont: { color: color("soft"), size: 11 } },
+      colorbar: { thickness: 10, len: 0.4, outlinewidth: 0, nticks: 4, x: 1.01, tickfont: { color: color("soft"), size: 11 } },
     }];
   }
 
@@ -438,21 +445,25 @@
   function drawCharts() {
     const list = byId("charts");
     if (!list) return;
-    list.replaceChildren();
-    for (const [heading, belongs, change = (value) => value] of CHARTS) {
+    const shade = (name) => (name.startsWith("train") || name.endsWith("diversity") ? 4 : 0);
+    const charts = CHARTS.flatMap(([heading, belongs, change = (value) => value]) => {
       const series = Object.entries(data.history).filter(([name]) => belongs(name));
-      if (!series.length) continue;
-      const shade = (name) => (name.startsWith("train") || name.endsWith("diversity") ? 4 : 0);
-      const short = (name) => (series.length < 2 ? "" : name.replace(/^val_topic_/, "").split("_")[0]);
-      const plot = element("div", { class: "plot", role: "img", "aria-label": `${heading} over epochs; the table below has the numbers.` });
-      list.append(element("figure", {},
-        element("figcaption", {}, heading, ...series.filter(([name]) => short(name)).map(([name]) => element("span", { class: `g${shade(name)}` }, short(name)))),
-        plot));
-      const grid = { gridcolor: color("line"), zeroline: false, fixedrange: true, tickfont: { color: color("soft"), size: 11 }, nticks: 5, automargin: true };
+      return series.length ? [{ heading, series, change, plot: element("div", { class: "plot", role: "img", "aria-label": `${heading} over epochs; the table below has the numbers.` }) }] : [];
+    });
+    list.replaceChildren(...charts.map(({ heading, series, plot }) => element("figure", {},
+      element("figcaption", {}, heading, ...(series.length < 2 ? [] : series.map(([name]) =>
+        element("span", { class: `g${shade(name)}` }, name.replace(/^val_topic_/, "").split("_")[0])))),
+      plot)));
+    const axis = { gridcolor: color("line"), zeroline: false, fixedrange: true, tickfont: { color: color("soft"), size: 11 }, nticks: 5, automargin: true };
+    for (const { series, change, plot } of charts) { // when all have their places, and so their sizes
       Plotly.newPlot(plot, series.map(([name, values]) => ({
         type: "scatter", mode: values.length > 40 ? "lines" : "lines+markers", hoverinfo: "x+y", marker: { size: 5 },
-        line: { color: color(`g${shade(name)}`), width: 2 }, x: values.map(([epoch]) => epoch), y: values.map(([, value]) => (value === null ? null : change(value))),
-      })), { ...baseLayout(), margin: { l: 44, r: 8, t: 10, b: 34 }, dragmode: false, xaxis: { ...grid, showgrid: false, tickformat: "~r" }, yaxis: grid, hoverlabel: { bgcolor: color("ink"), font: { color: color("paper") } } }, still);
+        line: { color: color(`g${shade(name)}`), width: 2 },
+        x: values.map(([epoch]) => epoch), y: values.map(([, value]) => (value === null ? null : change(value))),
+      })), {
+        ...baseLayout(), margin: { l: 44, r: 8, t: 10, b: 30 }, dragmode: false, yaxis: axis,
+        xaxis: { ...axis, showgrid: false }, hoverlabel: { bgcolor: color("ink"), font: { color: color("paper") } },
+      }, still);
     }
   }
 
