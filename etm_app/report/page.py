@@ -26,7 +26,7 @@ STAGES = ("train", "val", "test")
 HEADLINE = ("perplexity", "topic_coherence", "topic_diversity")
 
 
-def write_report(model: ETM, dataset: BowDataset | None, path: Path, run: Run | None = None) -> Path:
+def write_report(model: ETM, dataset: BowDataset | None, path: Path | str, run: Run | None = None) -> Path:
     """Write a page with the topics of a model, to be opened in any browser, now and without a network.
 
     Args:
@@ -51,7 +51,7 @@ def write_report(model: ETM, dataset: BowDataset | None, path: Path, run: Run | 
     found = None
     if dataset is not None:
         found = survey_of(model) if dataset is model.training_set else survey(model, dataset)
-    return write_page(render(describe(model, dataset, found, run.coherence), dataset, run), path)
+    return write_page(render(describe(model, dataset, found, run.coherence), dataset, run), Path(path))
 
 
 def write_page(page: str, path: Path) -> Path:
