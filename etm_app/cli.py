@@ -8,23 +8,27 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
+import rich
 import torch
 import yaml
 from jsonargparse import Namespace
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import LightningDataModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.model_helpers import is_overridden
-from rich.console import Console
 
 from etm_app import __version__
 from etm_app.callbacks.agreement import LabelAgreement
 from etm_app.callbacks.checkpoint import BestCheckpoint
 from etm_app.callbacks.collapse import CollapseMonitor
 from etm_app.callbacks.prediction import ThetaWriter
+from etm_app.callbacks.reference import ReferenceCoherence
 from etm_app.callbacks.report import Report
+from etm_app.callbacks.tensorboard import TensorBoardTopics
+from etm_app.callbacks.terminal import make_console
 from etm_app.callbacks.topics import TopicTables
 
 # Imported so that their short names work as well: --data NewsgroupsDataModule.
@@ -108,6 +112,8 @@ class ETMCLI(LightningCLI):
         """Add the callbacks' arguments, the link of vocabulary sizes and the defaults."""
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(TopicTables, "topics")
+        parser.add_lightning_class_args(ReferenceCoherence, "coherence")
+        parser.add_lightning_class_args(TensorBoardTopics, "tensorboard")
         parser.add_lightning_class_args(Report, "report")
         parser.add_lightning_class_args(ThetaWriter, "prediction")
         parser.link_arguments("data", "model.vocab_size", compute_fn=vocab_size_of, apply_on="instantiate")
@@ -131,6 +137,8 @@ class ETMCLI(LightningCLI):
         """Parse, and check the checkpoint before anything is made from it."""
         super().parse_arguments(parser, args)
         subcommand = self.config.subcommand
+        # The data modules' own bars are drawn before there is a trainer to ask.
+        rich.get_console().quiet = self.config[subcommand].trainer.enable_progress_bar is False
         check_checkpoint(subcommand, self.config[subcommand].get("ckpt_path"))
 
     def before_fit(self) -> None:
@@ -151,6 +159,7 @@ class ETMCLI(LightningCLI):
         if not splits:
             for writer in ("topics", "report"):
                 self._get(self.config_init, writer).write(self.trainer, self.model)
+            self._get(self.config_init, "tensorboard").show(self.trainer, self.model)
         self._show(best)
 
     def validate(self, **kwargs: Any) -> None:
@@ -186,15 +195,25 @@ class ETMCLI(LightningCLI):
         tables = self._get(self.config_init, "topics")
         if not self.trainer.is_global_zero or tables.folder is None:
             return
-        console = Console()
+        console = make_console()
         tables.show(console)
-        console.print(
-            f"Written to {tables.folder}: topics.csv, topics.json, metrics.json", soft_wrap=True, highlight=False
-        )
+        lines = {f"Written to {tables.folder}": ", ".join(tables.written())}
         if (report := self._get(self.config_init, "report").written) is not None:
-            console.print(f"To look at the topics: {report}", soft_wrap=True, highlight=False)
+            lines["To look at the topics"] = report
         if checkpoint:
-            console.print(f"Best checkpoint: {checkpoint}", soft_wrap=True, highlight=False)
+            lines["Best checkpoint"] = checkpoint
+        for logger in self.trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                lines["To look closer"] = f"tensorboard --logdir {logger.root_dir}"
+        for name, value in lines.items():
+            console.print(f"{name}: {value}", soft_wrap=True, markup=False)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Lightning's, with progress bars only where there is a terminal to draw them on."""
+        wanted = self._get(self.config_init, "trainer")["enable_progress_bar"]
+        if wanted is None:
+            kwargs["enable_progress_bar"] = rich.get_console().is_terminal
+        return super().instantiate_trainer(**kwargs)
 
 
 def vocab_size_of(data: LightningDataModule) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import rich
 import torch
 import yaml
 
@@ -463,6 +464,54 @@ def test_queries_are_answered_on_the_terminal(run: Run, capsys: pytest.CaptureFi
     assert f"{nearest} (" in out
     assert "nonsense" in out
     assert all(str(folder_of(cli) / name) in out or name in out for name in ("topics.csv", "metrics.json"))
+
+
+def reference(data_dir: Path, root: Path) -> list[str]:
+    return [
+        "--coherence.reference=NewsgroupsDataModule",
+        f"--coherence.reference.data_dir={data_dir}",
+        f"--coherence.reference.cache_dir={root / 'reference'}",
+    ]
+
+
+def test_a_reference_corpus_from_fit_to_its_saved_config(run: Run, paper_dir: Path, tmp_path: Path) -> None:
+    fitted = run("fit", *reference(paper_dir, tmp_path))
+    names = {f"reference_{name}" for name in ("npmi", "cv", "umass", "coverage")}
+    assert set(values_of(fitted)) == {f"{split}_{name}" for split in ("val", "test") for name in METRICS | names}
+    assert values_of(fitted)["test_reference_coverage"] == 1
+    again = main(["fit", "--config", str(folder_of(fitted) / "config.yaml")])
+    assert values_of(again) == values_of(fitted)
+    best = f"--ckpt_path={folder_of(fitted)}/checkpoints/best.ckpt"
+    tested = values_of(run("test", best, *reference(paper_dir, tmp_path)))
+    assert tested == {name: value for name, value in values_of(fitted).items() if name.startswith("test")}
+    assert not any("reference" in name for name in values_of(run("test", best)))
+
+
+def test_a_reference_that_is_not_there_ends_the_run_before_it_begins(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half = tmp_path / "half"
+    half.mkdir()
+    (half / "vocab.pkl").write_bytes(b"")
+    with pytest.raises(SystemExit) as stop:
+        run("fit", *reference(half, tmp_path))
+    assert stop.value.code == 2
+    assert str(half) in capsys.readouterr().err
+    assert not list((tmp_path / "runs").rglob("*.ckpt"))
+
+
+@pytest.mark.parametrize(("wanted", "drawn"), [("null", False), ("true", True), ("false", False)])
+def test_progress_is_drawn_where_it_is_wanted(
+    run: Run, capsys: pytest.CaptureFixture[str], wanted: str, drawn: bool
+) -> None:
+    """Never into a pipe unless asked for; what is said at the end is said in any case."""
+    cli = run("fit", "--trainer.max_epochs=1", f"--trainer.enable_progress_bar={wanted}")
+    assert (cli.trainer.progress_bar_callback is not None) == drawn
+    assert rich.get_console().quiet == (wanted == "false")  # the data modules' own
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "Topics, largest first" in out
+    assert f"Written to {folder_of(cli)}: topics.csv" in out
 
 
 @pytest.mark.usefixtures("own")

@@ -13,7 +13,7 @@ from etm_app.data.corpus import BowCorpus, BowDataset
 from etm_app.model import ETM
 from etm_app.nn.sparse import num_tokens
 
-__all__ = ["HISTOGRAM_BINS", "Survey", "survey", "survey_of"]
+__all__ = ["HISTOGRAM_BINS", "Survey", "fingerprint", "survey", "survey_of"]
 
 CHUNK = 10_000  # documents whose theta is in memory at once
 NUM_REPRESENTATIVE = 10
@@ -38,6 +38,7 @@ class Survey:
         example_theta: Their theta, [n, K].
         histogram: How many documents have theta_k in each of 20 equal intervals of [0, 1], int64 [K, 20].
         largest_histogram: The same of each document's largest theta_k, int64 [20].
+        word_counts: Tokens of each word, [V].
     """
 
     num_documents: int
@@ -49,6 +50,7 @@ class Survey:
     example_theta: NDArray[np.float32]
     histogram: NDArray[np.int64]
     largest_histogram: NDArray[np.int64]
+    word_counts: NDArray[np.float64]
 
 
 def survey(model: ETM, dataset: BowDataset) -> Survey | None:
@@ -72,11 +74,14 @@ def survey(model: ETM, dataset: BowDataset) -> Survey | None:
     label_shares = np.zeros((len(label_names or ()), num_topics))
     histogram = np.zeros((num_topics, HISTOGRAM_BINS), np.int64)
     largest_histogram = np.zeros(HISTOGRAM_BINS, np.int64)
+    word_counts = np.zeros(corpus.vocab_size)
     best = np.zeros((0, num_topics), np.float32)
     best_rows = np.zeros((0, num_topics), np.int64)
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
-        batch = documents.__getitems__(range(start, start + len(chunk))).to(model.device)
+        batch = documents.__getitems__(range(start, start + len(chunk)))
+        word_counts += np.bincount(batch.indices.numpy(), batch.counts.numpy(), minlength=len(word_counts))
+        batch = batch.to(model.device)
         on_device = model.theta(batch).float()
         most, places = on_device.topk(min(NUM_REPRESENTATIVE, len(chunk)), dim=0)
         theta = on_device.cpu().numpy()
@@ -105,6 +110,7 @@ def survey(model: ETM, dataset: BowDataset) -> Survey | None:
         example_theta=model.theta(examples.to(model.device)).float().cpu().numpy(),
         histogram=histogram,
         largest_histogram=largest_histogram,
+        word_counts=word_counts,
     )
 
 
@@ -130,6 +136,12 @@ def _indicators(codes: NDArray[np.int64], size: int) -> sp.csr_array:
     return sp.csr_array((ones, (known, codes[known])), shape=(len(codes), size))
 
 
+def fingerprint(model: ETM) -> tuple[float, ...]:
+    """Sums of the weights: the same for the same state, also after it was loaded from a checkpoint anew."""
+    with torch.no_grad():
+        return tuple(tensor.sum(dtype=torch.float64).item() for tensor in model.state_dict().values())
+
+
 _surveys: "WeakKeyDictionary[ETM, tuple[BowCorpus, tuple[float, ...], Survey | None]]" = WeakKeyDictionary()
 
 
@@ -144,8 +156,7 @@ def survey_of(model: ETM) -> Survey | None:
     dataset = model.training_set
     if dataset is None:
         return None
-    with torch.no_grad():  # sums, as the weights are loaded anew from the checkpoint each time
-        weights = tuple(tensor.sum(dtype=torch.float64).item() for tensor in model.state_dict().values())
+    weights = fingerprint(model)
     if (kept := _surveys.get(model)) is None or kept[0] is not dataset.corpus or kept[1] != weights:
         kept = _surveys[model] = (dataset.corpus, weights, survey(model, dataset))
     return kept[2]

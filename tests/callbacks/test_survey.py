@@ -55,6 +55,7 @@ def test_it_is_what_theta_of_all_documents_says(chunk: int, num_topics: int, wit
         np.testing.assert_allclose([value for _, value in documents], [theta[row, topic] for row, _ in documents], 1e-5)
         assert len({row for row, _ in documents}) == 10
         assert {row for row, _ in documents} <= set(rows.tolist())
+    np.testing.assert_array_equal(found.word_counts, x[rows].sum(0))
     assert (found.histogram.sum(axis=1) == len(rows)).all()
     assert found.largest_histogram.sum() == len(rows)
     np.testing.assert_array_equal(

@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
+from numpy.typing import NDArray
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from rich.console import Console
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from etm_app.callbacks.topics import TopicTables
+from etm_app.data.corpus import BowCorpus
 from etm_app.metrics.topics import npmi_coherence, topic_diversity
 from etm_app.model import ETM
 from tests.planted import SPLITS, VOCAB, PlantedDataModule
@@ -109,12 +111,94 @@ def test_everything_is_shown(tables: TopicTables, model: ETM) -> None:
     assert "perplexity" in shown
 
 
-def test_tensorboard_has_topics_and_metrics(tables: TopicTables, model: ETM, tmp_path: Path) -> None:
-    (events,) = tmp_path.rglob("events.out.tfevents.*")
-    accumulator = EventAccumulator(str(events)).Reload()
-    assert {"val_perplexity", "val_topic_coherence"} <= set(accumulator.Tags()["scalars"])
-    (text,) = accumulator.Tensors("val_topics/text_summary")
-    assert all(" ".join(row).encode() in text.tensor_proto.string_val[0] for row in model.top_words(10))
+def test_the_wide_table_has_a_row_for_each_topic(tables: TopicTables) -> None:
+    assert tables.folder is not None
+    wide = pl.read_csv(tables.folder / "topics_wide.csv")
+    assert wide.columns == ["topic", "share", "coherence", *(f"word_{rank}" for rank in range(1, 11))]
+    topics = read_json(tables, "topics.json")
+    assert wide.select("^word_.*$").rows() == [tuple(topic["words"]) for topic in topics]
+    assert wide["share"].to_list() == pytest.approx([topic["share"] for topic in topics])
+    long = pl.read_csv(tables.folder / "topics.csv")
+    assert long.schema["topic"] == long.schema["rank"] == pl.Int64
+    assert long.schema["share"] == long.schema["coherence"] == long.schema["probability"] == pl.Float64
+    pivoted = long.pivot("rank", index="topic", values="word")
+    assert pivoted.drop("topic").rows() == wide.select("^word_.*$").rows()
+
+
+WILD = ["=1+1", "-cmd", "@x", "+y", "a,b", 'say "hi"', "ä ö", "naïve", "漢字", "'quoted", "new york", "tab\tbed"]
+
+
+def test_words_are_text_in_a_spreadsheet(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(1, 4, size=(9, len(WILD)))
+    tables = validated(tmp_path, etm(len(WILD)), Named(x, WILD), num_words=len(WILD), export_embeddings=True)
+    assert tables.folder is not None
+    risky = {word for word in WILD if word[0] in "=-@+"}
+    for name in ("topics.csv", "topics_wide.csv"):
+        with (tables.folder / name).open(encoding="utf-8", newline="") as file:
+            cells = {cell for row in csv.reader(file) for cell in row}
+        assert not risky & cells
+        assert {"'" + word for word in risky} | (set(WILD) - risky) <= cells
+    assert {word for topic in read_json(tables, "topics.json") for word in topic["words"]} == set(WILD)
+    rho = pl.read_parquet(tables.folder / "rho.parquet")
+    assert rho["word"].to_list() == WILD
+    words, vectors = read_word2vec(tables.folder / "embeddings.txt")
+    assert words == [word.replace(" ", "_").replace("\t", "_") for word in WILD] + [f"<topic_{k}>" for k in range(4)]
+    np.testing.assert_array_equal(vectors[: len(WILD)], rho.drop("word").to_numpy())
+
+
+class Named(PlantedDataModule):
+    """Counts over words of any kind."""
+
+    def __init__(self, x: Any, words: list[str]) -> None:
+        super().__init__(x, ["train", "val", "test"] * (len(x) // 3))
+        self.words = words
+
+    def build(self) -> BowCorpus:
+        return BowCorpus.from_matrix(self.x, self.words, self.splits)
+
+
+def read_word2vec(path: Path) -> tuple[list[str], NDArray[np.float32]]:
+    """As gensim reads it: lines of bytes, parted at single spaces."""
+    head, *lines = path.read_bytes().split(b"\n")[:-1]
+    rows = [line.decode().split(" ") for line in lines]
+    size, dims = map(int, head.split())
+    assert len(rows) == size
+    assert all(len(row) == dims + 1 for row in rows)
+    return [row[0] for row in rows], np.array([row[1:] for row in rows], dtype=np.float32)
+
+
+def test_embeddings_are_written_where_they_are_asked_for(tmp_path: Path, model: ETM) -> None:
+    tables = validated(tmp_path, model, PlantedDataModule(), export_embeddings=True)
+    assert tables.folder is not None
+    rho, alpha = (pl.read_parquet(tables.folder / f"{name}.parquet") for name in ("rho", "alpha"))
+    assert (rho["word"].to_list(), alpha["topic"].to_list()) == (VOCAB, [0, 1, 2, 3])
+    np.testing.assert_array_equal(rho.drop("word").to_numpy(), model.rho.numpy())
+    np.testing.assert_array_equal(alpha.drop("topic").to_numpy(), model.alpha.numpy())
+    assert rho.columns == ["word", *(f"dim_{dim}" for dim in range(6))]
+    _, vectors = read_word2vec(tables.folder / "embeddings.txt")
+    np.testing.assert_array_equal(vectors, torch.cat((model.rho, model.alpha)).numpy())
+    assert all((tables.folder / name).is_file() for name in tables.written())
+
+
+def test_gensim_reads_the_embeddings(tmp_path: Path, model: ETM) -> None:
+    models = pytest.importorskip("gensim.models", reason="gensim is of the extra bench")
+    tables = validated(tmp_path, model, PlantedDataModule(), export_embeddings=True)
+    assert tables.folder is not None
+    vectors = models.KeyedVectors.load_word2vec_format(tables.folder / "embeddings.txt")
+    assert vectors.index_to_key == [*VOCAB, *(f"<topic_{topic}>" for topic in range(4))]
+    np.testing.assert_array_equal(vectors.vectors, torch.cat((model.rho, model.alpha)).numpy())
+    assert vectors.most_similar("a00", topn=1)[0][0] in vectors.index_to_key
+
+
+def test_embeddings_are_not_written_otherwise(tables: TopicTables) -> None:
+    assert tables.folder is not None
+    assert {path.name for path in tables.folder.iterdir() if path.suffix in (".csv", ".json", ".parquet", ".txt")} == {
+        "topics.csv",
+        "topics_wide.csv",
+        "topics.json",
+        "metrics.json",
+    }
+    assert tables.written() == ["topics.csv", "topics_wide.csv", "topics.json", "metrics.json"]
 
 
 @pytest.mark.parametrize("vocab_size", [1, 2, 6])
@@ -124,6 +208,7 @@ def test_vocabularies_smaller_than_a_topic_list(tmp_path: Path, vocab_size: int)
     assert all(len(topic["words"]) == vocab_size for topic in read_json(tables, "topics.json"))
     diversity = read_json(tables, "metrics.json")["val_topic_diversity"]["value"]
     assert diversity == pytest.approx(1 / 4)
+    assert len(pl.read_csv(tables.folder / "topics_wide.csv").columns) == 3 + vocab_size  # type: ignore[operator]
     coherence = read_json(tables, "metrics.json")["val_topic_coherence"]["value"]
     assert (coherence is None) if vocab_size == 1 else (coherence == pytest.approx(1))  # always together
     assert str(vocab_size - 1) in show(tables)

@@ -1,0 +1,178 @@
+"""The topics in TensorBoard: as text, as histograms, as a heat map and in the embedding projector."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from jsonargparse.typing import PositiveInt
+from numpy.typing import NDArray
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch.nn import functional as F
+
+from etm_app.callbacks.survey import HISTOGRAM_BINS, Survey, fingerprint, survey_of
+from etm_app.model import ETM
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["TensorBoardTopics", "similarity_image"]
+
+LABEL_WORDS = 3
+IMAGE_SIZE = 1_000  # pixels that the cells of the heat map share, a side
+MAX_CELL = 40
+MIN_LABELLED = 10  # pixels a cell needs for its row to be labelled
+DARK, LIGHT = np.array([0.03, 0.19, 0.42]), np.array([0.97, 0.98, 1.0])  # colours for 1 and 0
+
+
+class TensorBoardTopics(Callback):
+    """Shows the topics in TensorBoard, where a TensorBoardLogger logs.
+
+    At every validation and test their top words as text. After `validate` and `test` (`fit` ends with both), once for a
+    model: histograms of theta over the training documents, a heat map of how alike the topics are, and words and topics
+    in the embedding projector.
+
+    Args:
+        num_words: Words shown of each topic.
+        projector_words: The most frequent words that the projector shows beside all topics; it takes about two
+            kilobytes a word.
+    """
+
+    def __init__(self, num_words: PositiveInt = 10, projector_words: PositiveInt = 5_000) -> None:
+        self.num_words = num_words
+        self.projector_words = projector_words
+        self._shown: tuple[str, tuple[float, ...]] | None = None
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the topics as text."""
+        if not trainer.sanity_checking:
+            self._log_words(trainer, pl_module, "val")
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the topics as text."""
+        self._log_words(trainer, pl_module, "test")
+
+    def _log_words(self, trainer: Trainer, model: LightningModule, split: str) -> None:
+        assert isinstance(model, ETM)
+        for logger in _loggers(trainer):
+            rows = [f"| {topic} | {' '.join(words)} |" for topic, words in enumerate(model.top_words(self.num_words))]
+            text = "\n".join(["| topic | words |", "|---|---|", *rows])
+            logger.experiment.add_text(f"{split}_topics", text, trainer.global_step)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show what is final after `validate`; in the middle of a fit there is nothing final."""
+        if trainer.state.fn == "validate":
+            self.show(trainer, pl_module)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show what is final."""
+        self.show(trainer, pl_module)
+
+    def show(self, trainer: Trainer, model: LightningModule) -> None:
+        """Show histograms, heat map and projector of the model as it is."""
+        assert isinstance(model, ETM)
+        for logger in _loggers(trainer):
+            state = (logger.log_dir, fingerprint(model))
+            if self._shown == state:
+                continue
+            self._shown = state
+            writer, step = logger.experiment, trainer.global_step
+            survey = survey_of(model)
+            if survey is not None:
+                _add_histogram(writer, "theta", survey.histogram.sum(axis=0), step)
+                _add_histogram(writer, "theta_largest", survey.largest_histogram, step)
+            image = similarity_image(model)
+            writer.add_image("topic_similarity", np.asarray(image), step, dataformats="HWC")
+            self._write_projector(Path(logger.log_dir), model, survey)
+
+    def _write_projector(self, folder: Path, model: ETM, survey: Survey | None) -> None:
+        """Words and topics in the projector's own files.
+
+        `SummaryWriter.add_embedding` writes the same, but formats number after number in Python, which takes seconds.
+        """
+        from google.protobuf import text_format
+        from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
+
+        beta = model.beta.double().cpu().numpy()
+        counts = beta.sum(axis=0) if survey is None else survey.word_counts
+        shares = np.full(len(beta), 1 / len(beta)) if survey is None else survey.shares
+        words = np.sort(np.argsort(-counts, kind="stable")[: self.projector_words])
+        points = np.concatenate((model.rho[words].float().cpu().numpy(), model.alpha.float().cpu().numpy()))
+        vocab = model.vocab or []
+        metadata = pl.DataFrame(
+            {
+                "label": [vocab[word] for word in words]
+                + [f"topic {topic}: {' '.join(top)}" for topic, top in enumerate(model.top_words(LABEL_WORDS))],
+                "kind": ["word"] * len(words) + ["topic"] * len(beta),
+                # The topic that a word most likely comes from where it is seen: p(k | v) ~ share_k beta_kv.
+                "topic": np.concatenate(((shares[:, None] * beta[:, words]).argmax(axis=0), np.arange(len(beta)))),
+                "share": np.concatenate((counts[words] / counts.sum(), shares)),
+            }
+        ).with_columns(pl.col("label").str.replace_all(r"[\t\r\n]", " "))
+        (folder / "projector").mkdir(parents=True, exist_ok=True)
+        metadata.write_csv(folder / "projector" / "metadata.tsv", separator="\t", quote_style="never")
+        # Rounded by NumPy: Polars' own float_precision takes six times as long.
+        pl.DataFrame(points.round(4)).write_csv(
+            folder / "projector" / "tensors.tsv", separator="\t", include_header=False
+        )
+        config = ProjectorConfig()
+        config.embeddings.add(
+            tensor_name="words and topics",
+            tensor_path="projector/tensors.tsv",
+            metadata_path="projector/metadata.tsv",
+        )
+        (folder / "projector_config.pbtxt").write_text(text_format.MessageToString(config), encoding="utf-8")
+
+
+def _loggers(trainer: Trainer) -> list[TensorBoardLogger]:
+    if not trainer.is_global_zero:
+        return []
+    return [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+
+
+def _add_histogram(writer: Any, tag: str, counts: NDArray[np.int64], step: int) -> None:
+    """A histogram of values that are counted already, in equal intervals of [0, 1]."""
+    limits = np.linspace(0, 1, HISTOGRAM_BINS + 1)
+    middle = (limits[1:] + limits[:-1]) / 2
+    (filled,) = np.nonzero(counts)
+    writer.add_histogram_raw(
+        tag,
+        min=limits[filled[0]],
+        max=limits[filled[-1] + 1],
+        num=counts.sum(),
+        sum=counts @ middle,
+        sum_squares=counts @ middle**2,
+        bucket_limits=limits[1:].tolist(),
+        bucket_counts=counts.tolist(),
+        global_step=step,
+    )
+
+
+def similarity_image(model: ETM) -> "Image":
+    """A heat map of how alike topics are: cosines of their rows of beta, topics that are alike beside each other."""
+    # Imported here: only a run that ends with TensorBoard needs them. TensorBoard itself needs Pillow.
+    from PIL import Image, ImageDraw, ImageFont
+    from scipy.cluster.hierarchy import leaves_list, linkage
+
+    beta = F.normalize(model.beta.float(), dim=-1)
+    cosine = (beta @ beta.T).clamp(0, 1).cpu().numpy()
+    order = np.arange(len(cosine))
+    if len(order) > 2:
+        order = leaves_list(linkage(1 - cosine[np.triu_indices(len(cosine), k=1)], "average"))
+    shade = cosine[np.ix_(order, order)][..., None]
+    cell = min(max(IMAGE_SIZE // len(order), 1), MAX_CELL)
+    pixels = (255 * (LIGHT + shade * (DARK - LIGHT))).round().astype(np.uint8)
+    heat = Image.fromarray(pixels.repeat(cell, axis=0).repeat(cell, axis=1))
+    if cell < MIN_LABELLED:
+        return heat
+    font = ImageFont.load_default(size=min(cell, 16) - 2)
+    words = model.top_words(LABEL_WORDS)
+    labels = [f"{' '.join(words[topic])}  {topic}" for topic in order]
+    margin = 8 + round(max(font.getlength(label) for label in labels))
+    image = Image.new("RGB", (margin + heat.width, heat.height), "white")
+    image.paste(heat, (margin, 0))
+    draw = ImageDraw.Draw(image)
+    for row, label in enumerate(labels):
+        draw.text((margin - 4, (row + 0.5) * cell), label, fill="black", font=font, anchor="rm")
+    return image
