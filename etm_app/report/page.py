@@ -23,6 +23,7 @@ from etm_app.report.run import Run, Value
 __all__ = ["render", "write_page", "write_report"]
 
 STAGES = ("train", "val", "test")
+MAX_EPOCHS = 200  # in the curves and their table
 HEADLINE = ("perplexity", "topic_coherence", "topic_diversity")
 
 
@@ -98,15 +99,15 @@ def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str
     }
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"value": show_value, "share": "{:.1%}".format, "metric": show_metric}
-    topics, metrics = content["topics"], _metrics_by_name(run.metrics)
+    topics, metrics, history = content["topics"], _metrics_by_name(run.metrics), _thinned(run.history)
     return environment.from_string((folder / "template.html").read_text(encoding="utf-8")).render(
         topics=topics,
         ranking=sorted(range(len(topics)), key=lambda topic: -(topics[topic]["share"] or 0)),
         known_shares=topics[0]["share"] is not None,
         content=content,
-        limits={"nearest": NEAREST_WORDS, "documents": DOCUMENTS, "neighbors": NEIGHBORS},
+        limits={"epochs": MAX_EPOCHS, "nearest": NEAREST_WORDS, "documents": DOCUMENTS, "neighbors": NEIGHBORS},
         lambda_steps=LAMBDA_STEPS,
-        data=Markup(as_data({**content, "history": _finite(run.history)})),
+        data=Markup(as_data({**content, "history": history})),
         style=Markup((folder / "report.css").read_text(encoding="utf-8")),
         policy="; ".join(
             [
@@ -121,7 +122,7 @@ def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str
         **{name: Markup(script) for name, script in scripts.items()},
         corpus=None if dataset is None else describe_corpus(dataset.corpus),
         run=run,
-        history_rows=_history_rows(run.history),
+        history_rows=_history_rows(history),
         metrics=metrics,
         stages=[stage for stage in STAGES if any(stage in values for _, values, _ in metrics)],
         headline=[
@@ -159,15 +160,22 @@ def _metrics_by_name(metrics: dict[str, float]) -> list[tuple[str, dict[str, flo
     return rows
 
 
-def _finite(history: dict[str, list[tuple[float, float]]]) -> dict[str, list[tuple[float, float | None]]]:
-    """What JSON can hold of the history: a value that is no number is a gap."""
+def _thinned(history: dict[str, list[tuple[float, float]]]) -> dict[str, list[tuple[float, float | None]]]:
+    """The history at no more than `MAX_EPOCHS` epochs, the last among them; a value that is no number is a gap."""
+    epochs = sorted({epoch for values in history.values() for epoch, _ in values})
+    places = np.linspace(0, len(epochs) - 1, min(MAX_EPOCHS, len(epochs))).round().astype(int)
+    kept = {epochs[place] for place in places}
     return {
-        name: [(epoch, value if np.isfinite(value) else None) for epoch, value in values]
+        name: [
+            (epoch, float(f"{value:.6g}") if np.isfinite(value) else None) for epoch, value in values if epoch in kept
+        ]
         for name, values in history.items()
     }
 
 
-def _history_rows(history: dict[str, list[tuple[float, float]]]) -> list[tuple[float, list[float | None]]]:
+def _history_rows(
+    history: dict[str, list[tuple[float, float | None]]],
+) -> list[tuple[float, list[float | None]]]:
     """The history as a table: epochs, and for each the values of all metrics."""
     by_epoch = {name: dict(values) for name, values in history.items()}
     epochs = sorted({epoch for values in by_epoch.values() for epoch in values})

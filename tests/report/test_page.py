@@ -110,6 +110,18 @@ def test_data_says_the_same_and_nothing_ends_its_element(value: Any) -> None:
     assert not set(text) & set("<>&\u2028\u2029")
 
 
+def test_long_runs_are_thinned_out(tmp_path: Path) -> None:
+    history = {"val_perplexity": [(epoch, 1000 / epoch) for epoch in range(1, 2001)], "train_kl": [(2000.0, 1.0)]}
+    path = write_report(random_model(["a", "b", "c"], 2), None, str(tmp_path / "report.html"), Run(history=history))
+    page = Elements(path.read_text(encoding="utf-8"))
+    shown = data_of(page)["history"]["val_perplexity"]
+    assert len(shown) == 200
+    assert shown[0] == [1, 1000]
+    assert shown[-1] == [2000, 0.5]
+    assert all(value == pytest.approx(1000 / epoch, rel=1e-5) for epoch, value in shown)
+    assert data_of(page)["history"]["train_kl"] == [[2000, 1]]
+
+
 def test_half_a_surrogate_pair_is_no_obstacle(tmp_path: Path) -> None:
     path = write_report(random_model(["half \ud83d", "whole", "more"], 2), None, tmp_path / "report.html")
     assert data_of(Elements(path.read_text(encoding="utf-8")))["num_words"] == 3
