@@ -26,6 +26,7 @@ from etm_app.callbacks.checkpoint import BestCheckpoint
 from etm_app.callbacks.collapse import CollapseMonitor
 from etm_app.callbacks.prediction import ThetaWriter
 from etm_app.callbacks.reference import ReferenceCoherence
+from etm_app.callbacks.report import Report
 from etm_app.callbacks.tensorboard import TensorBoardTopics
 from etm_app.callbacks.terminal import make_console
 from etm_app.callbacks.topics import TopicTables
@@ -113,6 +114,7 @@ class ETMCLI(LightningCLI):
         parser.add_lightning_class_args(TopicTables, "topics")
         parser.add_lightning_class_args(ReferenceCoherence, "coherence")
         parser.add_lightning_class_args(TensorBoardTopics, "tensorboard")
+        parser.add_lightning_class_args(Report, "report")
         parser.add_lightning_class_args(ThetaWriter, "prediction")
         parser.link_arguments("data", "model.vocab_size", compute_fn=vocab_size_of, apply_on="instantiate")
         parser.set_defaults(
@@ -155,7 +157,8 @@ class ETMCLI(LightningCLI):
         for split in splits:
             evaluations[split](self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
         if not splits:
-            self._get(self.config_init, "topics").write(self.trainer, self.model)
+            for writer in ("topics", "report"):
+                self._get(self.config_init, writer).write(self.trainer, self.model)
             self._get(self.config_init, "tensorboard").show(self.trainer, self.model)
         self._show(best)
 
@@ -195,6 +198,8 @@ class ETMCLI(LightningCLI):
         console = make_console()
         tables.show(console)
         lines = {f"Written to {tables.folder}": ", ".join(tables.written())}
+        if (report := self._get(self.config_init, "report").written) is not None:
+            lines["To look at the topics"] = report
         if checkpoint:
             lines["Best checkpoint"] = checkpoint
         for logger in self.trainer.loggers:

@@ -1,0 +1,182 @@
+"""The report: a page with the topics of a run."""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
+
+from etm_app.callbacks.collapse import CollapseMonitor
+from etm_app.callbacks.survey import Survey, survey_of
+from etm_app.callbacks.topics import TopicTables
+from etm_app.errors import UserError
+from etm_app.model import ETM
+from etm_app.report.content import describe
+from etm_app.report.page import render, write_page
+from etm_app.report.run import Run, Value
+
+__all__ = ["Report"]
+
+
+class Report(Callback):
+    """Writes a page on which to look at the topics, after every `validate` and `test` (`fit` ends with both).
+
+    One HTML file that needs no network: topics and words on a map, each topic's words and documents, nearest words, and
+    how the run went. Written as a whole or not at all.
+
+    Args:
+        enabled: Whether to write it.
+        path: The file; by default report.html in the run folder.
+    """
+
+    def __init__(self, enabled: bool = True, path: Path | None = None) -> None:
+        self.enabled = enabled
+        self.path = None if path is None else path.expanduser()
+        self.written: Path | None = None
+        self.history: dict[str, list[tuple[float, float]]] = {}
+        self.training: dict[str, Value] = {}
+        self.metrics: dict[str, float] = {}
+        self._described: tuple[Survey, dict[str, Any]] | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Make the folder that was named before anything is computed.
+
+        Raises:
+            UserError: It cannot be made.
+        """
+        if not self.enabled or self.path is None or stage == "predict" or not trainer.is_global_zero:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"report.path: cannot write to {self.path.parent} ({error.strerror}); expected a folder to write to."
+            ) from error
+
+    # What happens in a fit is kept in its checkpoints, so that it can be told from one.
+
+    def state_dict(self) -> dict[str, Any]:
+        """The history and the settings of the training."""
+        return {"history": self.history, "training": self.training}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take them over, unless more is known: `fit` ends with an evaluation of its best, earlier checkpoint."""
+        kept = {name: [(epoch, value) for epoch, value in values] for name, values in state_dict["history"].items()}
+        if _last_epoch(kept) > _last_epoch(self.history):
+            self.history, self.training = kept, {**state_dict["training"], **self.training}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note how the model is trained, which it does not know itself."""
+        (optimizer, *_) = trainer.optimizers
+        self.training = {
+            "optimizer": type(optimizer).__name__,
+            **{name: optimizer.defaults[name] for name in ("lr", "weight_decay") if name in optimizer.defaults},
+            "max_epochs": trainer.max_epochs,
+            "seed": torch.initial_seed(),
+            "precision": str(trainer.precision),
+            "device": pl_module.device.type,
+            "processes": trainer.world_size,
+        }
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the training metrics of the epoch before: the model logs them when callbacks have had its end."""
+        self._keep(trainer, "train_", trainer.current_epoch)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep those of the last epoch."""
+        self._keep(trainer, "train_", trainer.current_epoch)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the metrics; write after `validate`."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._keep(trainer, "val_", trainer.current_epoch + 1)
+        elif trainer.state.fn == "validate":
+            self.write(trainer, pl_module)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write."""
+        self.write(trainer, pl_module)
+
+    def _keep(self, trainer: Trainer, prefix: str, epoch: int) -> None:
+        for name, value in trainer.callback_metrics.items():
+            if name.startswith(prefix):
+                before = [
+                    entry for entry in self.history.get(name, []) if entry[0] < epoch
+                ]  # a validation each half epoch
+                self.history[name] = [*before, (epoch, float(value))]
+
+    def write(self, trainer: Trainer, model: LightningModule) -> None:
+        """Write the page of the model as it is, with the metrics that the trainer has just logged.
+
+        Raises:
+            UserError: The file cannot be written.
+        """
+        assert isinstance(model, ETM)
+        self.metrics |= {
+            name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(("val_", "test_"))
+        }
+        if not self.enabled:
+            return
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # in all processes: Lightning broadcasts it
+        if not trainer.is_global_zero:
+            return
+        found = survey_of(model)
+        topics = [callback for callback in trainer.callbacks if isinstance(callback, TopicTables)]  # type: ignore[attr-defined]
+        run = Run(
+            metrics={**self.metrics, **(topics[0].metrics if topics else {})},
+            history=self.history,
+            settings={
+                "Model": _plain(model.hparams),
+                "Data": _settings_of(getattr(trainer, "datamodule", None)),
+                "Training": self.training,
+            },
+            warnings=[
+                callback.warning
+                for callback in trainer.callbacks  # type: ignore[attr-defined]
+                if isinstance(callback, CollapseMonitor) and callback.warning
+            ],
+            coherence=topics[0].coherence if topics else None,
+        )
+        # fit evaluates the same checkpoint twice, and then its topics are described once
+        if self._described is None or found is None or self._described[0] is not found:
+            content = describe(model, model.training_set, found, run.coherence)
+            self._described = None if found is None else (found, content)
+        else:
+            content = self._described[1]
+        self.written = write_page(render(content, model.training_set, run), self.path or folder / "report.html")
+
+
+def _last_epoch(history: dict[str, list[tuple[float, float]]]) -> float:
+    return max((values[-1][0] for values in history.values() if values), default=0)
+
+
+def _plain(values: Any) -> dict[str, Value]:
+    """Values as they are written in a config."""
+    plain: dict[str, Value] = {}
+    for name, value in values.items():
+        if name.startswith("_"):  # LightningCLI's own
+            continue
+        if isinstance(value, list | tuple):
+            value = ", ".join(map(str, value))
+        plain[name] = value if value is None or isinstance(value, str | int | float | bool) else str(value)
+    return plain
+
+
+def _settings_of(datamodule: LightningDataModule | None) -> dict[str, Value]:
+    """The arguments of a data module, where it keeps them by their names."""
+    if datamodule is None:
+        return {}
+    names: dict[str, None] = {}
+    for base in type(datamodule).__mro__:
+        if base is LightningDataModule:
+            break
+        if "__init__" in vars(base):
+            names |= dict.fromkeys(inspect.signature(vars(base)["__init__"]).parameters)
+    # Where the corpus is kept and how it is read does not change a number.
+    settings = {
+        name: getattr(datamodule, name)
+        for name in names
+        if hasattr(datamodule, name) and name not in ("cache_dir", "num_workers")
+    }
+    return {"class": type(datamodule).__name__, **_plain(settings)}

@@ -1,0 +1,328 @@
+"""What the page shows of a model and its corpus, as plain values of bounded size."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from etm_app.callbacks.survey import Survey
+from etm_app.data.corpus import SPLITS, BowCorpus, BowDataset
+from etm_app.metrics.topics import npmi_coherence
+from etm_app.model import ETM
+from etm_app.report.geometry import arrange, project, topic_overlap
+
+__all__ = ["describe", "describe_corpus"]
+
+LAMBDA_STEPS = 20  # positions of the relevance slider above 0: for each, exactly the best words are there
+BARS = 20  # words shown of a topic at a time
+NAME_LAMBDA = 0.6  # a topic is named by its most relevant words at this lambda, as Sievert and Shirley recommend
+NAME_WORDS = 3
+NEAREST_WORDS = 12  # to a topic's embedding
+NEAREST_TOPICS = 12
+NEIGHBORS = 10  # of a word
+TOP_WORDS = 10  # of a topic, which can all be looked up
+FREQUENT_WORDS = 5_000  # that can be looked up too
+TOPICS_OF_WORD = 6
+MAP_WORDS = 450
+MAX_OVERLAP_TOPICS = 300  # in the map of overlaps
+GROUPS = 8
+DOCUMENTS = 5  # of a topic
+TOPICS_OF_DOCUMENT = 12
+LABELS = 12  # of a topic
+WORDS_OF_DOCUMENT = 25  # where there is no text
+EXCERPT = 400  # characters
+CHUNK = 10_000  # documents, or words times topics, looked at at once
+
+
+def describe(
+    model: ETM,
+    dataset: BowDataset | None,
+    survey: Survey | None,
+    coherence: NDArray[np.float64] | None = None,
+) -> dict[str, Any]:
+    """Everything that the page shows of a model: lists, numbers and strings.
+
+    Args:
+        model: The model.
+        dataset: The documents it was trained on, or others with its vocabulary.
+        survey: Its topics in them.
+        coherence: NPMI of each topic where it is known already, [K].
+    """
+    beta, alpha = model.beta.float().cpu().numpy(), model.alpha.float().cpu().numpy()
+    share = np.full(len(beta), 1 / len(beta)) if survey is None else survey.shares
+    marginal = share @ beta
+    log_beta = np.log(np.maximum(beta, np.finfo(np.float32).tiny))
+    log_lift = log_beta - np.log(np.maximum(marginal, np.finfo(np.float32).tiny)).astype(np.float32)
+    candidates, ranked = _candidates(log_beta, log_lift)
+    top_words = torch.from_numpy(beta).topk(min(TOP_WORDS, model.vocab_size)).indices.numpy()
+    if coherence is None and dataset is not None:
+        coherence = npmi_coherence(top_words, dataset.chunks(CHUNK), model.vocab_size)
+
+    largest = set(np.argsort(-share, kind="stable")[:MAX_OVERLAP_TOPICS].tolist())
+    overlap = topic_overlap(beta)
+    order, group = arrange(alpha, GROUPS)
+
+    frequent = np.argsort(-marginal, kind="stable")[:FREQUENT_WORDS]
+    looked_up = np.concatenate((frequent, np.setdiff1d(top_words, frequent)))
+    neighbors, neighbor_cosines = _nearest(model.rho, model.rho[torch.from_numpy(looked_up)], NEIGHBORS, looked_up)
+    nearest, nearest_cosines = _nearest(model.rho, model.alpha, NEAREST_WORDS)
+
+    drawn, drawn_of = _telling_words(ranked)
+    topic_points, word_points = project(
+        alpha,
+        model.rho[torch.from_numpy(drawn)].float().cpu().numpy(),
+        model.rho.mean(dim=0).float().cpu().numpy(),
+    )
+
+    # Words are numbered anew, those that can be looked up first; only those that are shown somewhere are there.
+    shown = np.unique(np.concatenate([neighbors.ravel(), nearest.ravel(), drawn, *candidates]))
+    words = np.concatenate((looked_up, np.setdiff1d(shown, looked_up)))
+    number = np.full(model.vocab_size, -1, np.int64)
+    number[words] = np.arange(len(words))
+    vocab = model.vocab or [str(word) for word in range(model.vocab_size)]
+    documents = _Documents(None if dataset is None else dataset.corpus, survey)
+
+    return {
+        "words": [vocab[word] for word in words.tolist()],
+        "num_words": model.vocab_size,
+        "num_looked_up": len(looked_up),
+        "probability": _rounded(marginal[words]),
+        "topics": [
+            {
+                "name": [vocab[word] for word in ranked[topic][:NAME_WORDS].tolist()],
+                "top": [vocab[word] for word in ranked[topic][:TOP_WORDS].tolist()],
+                "share": None if survey is None else float(f"{share[topic]:.4g}"),
+                "coherence": None if coherence is None else _number(coherence[topic]),
+                "group": int(group[topic]),
+                "point": _rounded(topic_points[topic]),
+                "words": number[candidates[topic]].tolist(),
+                "probability": _rounded(beta[topic, candidates[topic]]),
+                "nearest": number[nearest[topic]].tolist(),
+                "cosine": _rounded(nearest_cosines[topic], 3),
+                "neighbors": _nearest_topics(overlap, topic),
+                "documents": [] if survey is None else documents.of_topic(topic),
+                "labels": [] if survey is None else _labels(survey, topic),
+            }
+            for topic in range(len(beta))
+        ],
+        "neighbors": number[neighbors].tolist(),
+        "cosines": [_rounded(row, 2) for row in neighbor_cosines],
+        "topics_of": _topics_of_words(beta, share, marginal, looked_up),
+        "map": {
+            "words": number[drawn].tolist(),
+            "topics": drawn_of.tolist(),
+            "points": [_rounded(point) for point in word_points],
+        },
+        # Of each pair once, in hundredths, in the order in which topics are drawn.
+        "overlap": {
+            "order": (kept := [topic for topic in order.tolist() if topic in largest]),
+            "hundredths": [
+                np.rint(100 * overlap[topic, kept[:place]]).astype(int).tolist() for place, topic in enumerate(kept)
+            ],
+        },
+        "labels": None if survey is None else survey.label_names and list(survey.label_names),
+        "examples": documents.examples(),
+        "documents": documents.described(),
+    }
+
+
+def describe_corpus(corpus: BowCorpus) -> dict[str, Any]:
+    """How large the corpus is, split by split, and where it comes from.
+
+    Returns:
+        ``splits`` with documents, empty documents, tokens and tokens a document, and ``source`` with the simple values
+        that came with the counts.
+    """
+    lengths = np.concatenate([np.zeros(0, np.int64), *_lengths(corpus)])
+    splits = []
+    for split in SPLITS:
+        own = lengths[corpus.rows(split)]
+        if len(own):
+            splits.append(
+                {
+                    "split": split,
+                    "documents": len(own),
+                    "empty": int((own == 0).sum()),
+                    "tokens": int(own.sum()),
+                    "mean_length": float(own.mean()),
+                }
+            )
+    return {"splits": splits, "source": dict(_simple_values(corpus.meta)), "num_words": corpus.vocab_size}
+
+
+def _lengths(corpus: BowCorpus) -> list[NDArray[np.int64]]:
+    lengths = []
+    for start in range(0, len(corpus), CHUNK):
+        bounds = corpus.indptr[start : start + CHUNK + 1]
+        sums = np.concatenate((np.zeros(1, np.int64), np.cumsum(corpus.counts[bounds[0] : bounds[-1]], dtype=np.int64)))
+        lengths.append(np.diff(sums[bounds - bounds[0]]))
+    return lengths
+
+
+def _simple_values(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested values by their dotted names; of a long list only its length."""
+    simple: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            simple += _simple_values(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            text = ", ".join(map(str, value))
+            simple.append((prefix + name, text if len(text) <= 100 else f"{len(value):,} of them"))
+        else:
+            simple.append((prefix + name, value))
+    return simple
+
+
+def _candidates(
+    log_beta: NDArray[np.float32], log_lift: NDArray[np.float32]
+) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
+    """The words that the relevance slider can show, relevance = lambda log beta + (1 - lambda) log lift.
+
+    Returns:
+        For each topic the words that are among the first at some position of the slider, the most probable first;
+        and for each topic the most relevant ones at `NAME_LAMBDA`, in order.
+    """
+    n = min(BARS, log_beta.shape[1])
+    candidates, ranked = [], []
+    for own_log_beta, own_log_lift in zip(torch.from_numpy(log_beta), torch.from_numpy(log_lift), strict=True):
+        weight = (torch.arange(LAMBDA_STEPS + 1) / LAMBDA_STEPS)[:, None]
+        best = (weight * own_log_beta + (1 - weight) * own_log_lift).topk(n).indices
+        found = best.unique()
+        candidates.append(found[own_log_beta[found].argsort(descending=True, stable=True)].numpy())
+        relevance = NAME_LAMBDA * own_log_beta + (1 - NAME_LAMBDA) * own_log_lift
+        ranked.append(relevance.topk(min(max(MAP_WORDS // len(log_beta), n), log_beta.shape[1])).indices.numpy())
+    return candidates, ranked
+
+
+def _telling_words(ranked: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Words for the map and the topic of each: the first of every topic, then the second ones, and so on."""
+    topic_of: dict[int, int] = {}
+    for rank in range(max(map(len, ranked))):
+        for topic, words in enumerate(ranked):
+            if rank < len(words) and len(topic_of) < MAP_WORDS:
+                topic_of.setdefault(int(words[rank]), topic)
+    return np.array(list(topic_of), np.int64), np.array(list(topic_of.values()), np.int64)
+
+
+def _nearest(
+    rho: torch.Tensor, queries: torch.Tensor, n: int, own: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The words nearest to each query by cosine, [Q, n], and the cosines; ``own`` are the queries' own words."""
+    directions = F.normalize(rho.float(), dim=-1)
+    n = min(n, len(rho) - (own is not None))
+    words, cosines = [], []
+    for start in range(0, len(queries), 500):  # so that no more than 500 x V cosines are there at once
+        cosine = F.normalize(queries[start : start + 500].float(), dim=-1) @ directions.t()
+        if own is not None:
+            cosine[torch.arange(len(cosine)), torch.from_numpy(own[start : start + 500])] = -torch.inf
+        nearest = cosine.topk(n)
+        words.append(nearest.indices.cpu().numpy())
+        cosines.append(nearest.values.cpu().numpy())
+    return np.concatenate(words), np.concatenate(cosines)
+
+
+def _topics_of_words(
+    beta: NDArray[np.float32], share: NDArray[np.float64], marginal: NDArray[np.float64], words: NDArray[np.int64]
+) -> list[list[list[int]]]:
+    """The topics most of a word's occurrences are of, p(k | w) = share_k beta_kw / p(w), in per cent; at least one."""
+    n = min(TOPICS_OF_WORD, len(beta))
+    topics_of: list[list[list[int]]] = []
+    for start in range(0, len(words), CHUNK):
+        some = words[start : start + CHUNK]
+        posterior = (share[:, None] * beta[:, some] / np.maximum(marginal[some], np.finfo(np.float64).tiny)).T
+        best = np.argsort(-posterior, axis=1, kind="stable")[:, :n]
+        percent = np.rint(100 * np.take_along_axis(posterior, best, 1)).astype(int)
+        topics_of += [
+            [
+                [topic, value]
+                for rank, (topic, value) in enumerate(zip(row, values, strict=True))
+                if value >= 1 or not rank
+            ]
+            for row, values in zip(best.tolist(), percent.tolist(), strict=True)
+        ]
+    return topics_of
+
+
+def _nearest_topics(overlap: NDArray[np.float32], topic: int) -> list[list[float]]:
+    """The topics that have most in common with a topic, with the overlap."""
+    others = [other for other in np.argsort(-overlap[topic], kind="stable").tolist() if other != topic]
+    return [[other, round(float(overlap[topic, other]), 2)] for other in others[:NEAREST_TOPICS]]
+
+
+def _labels(survey: Survey, topic: int) -> list[list[float]]:
+    """Numbers and shares of a topic's largest labels."""
+    if survey.label_shares is None:
+        return []
+    shares = survey.label_shares[topic]
+    best = np.argsort(-shares, kind="stable")[:LABELS]
+    return [[label, _number(shares[label], 3) or 0.0] for label in best.tolist() if shares[label] > 0]
+
+
+class _Documents:
+    """The documents that the page shows, each described once."""
+
+    def __init__(self, corpus: BowCorpus | None, survey: Survey | None) -> None:
+        self.corpus = corpus
+        self.survey = survey
+        self._place: dict[int, int] = {}
+
+    def _placed(self, row: int) -> int:
+        return self._place.setdefault(row, len(self._place))
+
+    def of_topic(self, topic: int) -> list[list[float]]:
+        """Places and theta_k of its most representative documents."""
+        assert self.survey is not None
+        return [
+            [self._placed(row), _number(theta, 3) or 0.0]
+            for row, theta in self.survey.representative[topic][:DOCUMENTS]
+        ]
+
+    def examples(self) -> list[dict[str, Any]]:
+        """Places of the example documents with their largest topics."""
+        if self.survey is None:
+            return []
+        examples = []
+        for row, theta in zip(self.survey.example_rows.tolist(), self.survey.example_theta, strict=True):
+            best = np.argsort(-theta, kind="stable")[:TOPICS_OF_DOCUMENT]
+            examples.append(
+                {
+                    "document": self._placed(row),
+                    "topics": [[topic, _number(theta[topic], 3) or 0.0] for topic in best.tolist()],
+                }
+            )
+        return examples
+
+    def described(self) -> list[dict[str, Any]]:
+        """All of them: id, label and text, or words where there is no text."""
+        if self.corpus is None or not self._place:
+            return []
+        rows = np.array(list(self._place), np.int64)
+        table = self.corpus.documents[rows]
+        labels = table["label"].to_list() if "label" in table.columns else [None] * len(rows)
+        excerpts = getattr(self.corpus, "excerpts", None)
+        texts = excerpts(rows) if excerpts is not None else None
+        indptr, indices, counts, _ = self.corpus.select(rows)
+        documents = []
+        for place, (name, label) in enumerate(zip(table["id"].to_list(), labels, strict=True)):
+            document: dict[str, Any] = {"id": name, "label": label}
+            if texts is not None and texts[place]:
+                text = " ".join(texts[place].split())
+                document["text"] = text if len(text) <= EXCERPT else text[:EXCERPT].rsplit(" ", 1)[0] + " …"
+            else:
+                own = slice(indptr[place], indptr[place + 1])
+                best = np.argsort(-counts[own], kind="stable")[:WORDS_OF_DOCUMENT]
+                document["words"] = [self.corpus.vocab[word] for word in indices[own][best].tolist()]
+            documents.append(document)
+        return documents
+
+
+def _number(value: float, digits: int = 4) -> float | None:
+    """A number as short as the page shows it; None for one that is none."""
+    return round(float(value), digits) if np.isfinite(value) else None
+
+
+def _rounded(values: NDArray[Any], digits: int = 0) -> list[float]:
+    """Values with so many decimals, or four significant digits."""
+    return [float(f"{value:.4g}") if not digits else round(value, digits) for value in values.tolist()]

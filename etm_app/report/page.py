@@ -1,0 +1,198 @@
+"""The page itself: content, style, script and Plotly in one HTML file."""
+
+import json
+from base64 import b64encode
+from contextlib import suppress
+from datetime import datetime, timezone
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from etm_app import __version__
+from etm_app.callbacks.survey import survey, survey_of
+from etm_app.callbacks.topics import DEFINITIONS
+from etm_app.data.corpus import BowDataset
+from etm_app.errors import UserError
+from etm_app.model import ETM
+from etm_app.report.content import DOCUMENTS, LAMBDA_STEPS, NEAREST_WORDS, NEIGHBORS, describe, describe_corpus
+from etm_app.report.run import Run, Value
+
+__all__ = ["render", "write_page", "write_report"]
+
+STAGES = ("train", "val", "test")
+MAX_EPOCHS = 200  # in the curves and their table
+HEADLINE = ("perplexity", "topic_coherence", "topic_diversity")
+
+
+def write_report(model: ETM, dataset: BowDataset | None, path: Path | str, run: Run | None = None) -> Path:
+    """Write a page with the topics of a model, to be opened in any browser, now and without a network.
+
+    Args:
+        model: A trained model.
+        dataset: Documents with its vocabulary, most often those it was trained on (``model.training_set``,
+            ``datamodule.training_set()``); without them there is nothing about shares, coherence and documents.
+        path: The file; replaced if it is there, and never left half written.
+        run: What is known of the training.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: The file cannot be written, or the documents have another vocabulary.
+    """
+    if dataset is not None and dataset.corpus.vocab_size != model.vocab_size:
+        raise UserError(
+            f"dataset: its vocabulary has {dataset.corpus.vocab_size} words, the model's {model.vocab_size}; "
+            "expected documents with the vocabulary that the model was trained on."
+        )
+    run = run or Run()
+    found = None
+    if dataset is not None:
+        found = survey_of(model) if dataset is model.training_set else survey(model, dataset)
+    return write_page(render(describe(model, dataset, found, run.coherence), dataset, run), Path(path))
+
+
+def write_page(page: str, path: Path) -> Path:
+    """Write a file that is there as a whole or not at all.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(page.encode("utf-8", "replace"))  # a word may be half of a surrogate pair
+        unfinished.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise UserError(
+            f"report.path: cannot write {path} ({error.strerror or error}); expected a file in a folder to write to."
+        ) from error
+    return path
+
+
+def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str:
+    """The page as HTML.
+
+    Words, names and texts come from strangers. Jinja escapes what stands in the markup, `as_data` what the script
+    reads, the script sets text and never markup, and the policy in the head lets no other script run and nothing be
+    loaded.
+
+    Args:
+        content: What `describe` found.
+        dataset: The documents it was found in.
+        run: What is known of the training.
+    """
+    # Here, as only the end of a run needs them.
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    folder = files(__package__)
+    scripts = {
+        "script": _inline((folder / "report.js").read_text(encoding="utf-8")),
+        "plotly": _inline(get_plotlyjs()),
+    }
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"value": show_value, "share": "{:.1%}".format, "metric": show_metric}
+    topics, metrics, history = content["topics"], _metrics_by_name(run.metrics), _thinned(run.history)
+    return environment.from_string((folder / "template.html").read_text(encoding="utf-8")).render(
+        topics=topics,
+        ranking=sorted(range(len(topics)), key=lambda topic: -(topics[topic]["share"] or 0)),
+        known_shares=topics[0]["share"] is not None,
+        content=content,
+        limits={"epochs": MAX_EPOCHS, "nearest": NEAREST_WORDS, "documents": DOCUMENTS, "neighbors": NEIGHBORS},
+        lambda_steps=LAMBDA_STEPS,
+        data=Markup(as_data({**content, "history": history})),
+        style=Markup((folder / "report.css").read_text(encoding="utf-8")),
+        policy="; ".join(
+            [
+                "default-src 'none'",
+                "script-src " + " ".join(_digest(script) for script in scripts.values()),
+                "style-src 'unsafe-inline'",  # Plotly makes a style element
+                "img-src data: blob:",  # its heat map and its pictures to save
+                "base-uri 'none'",
+                "form-action 'none'",
+            ]
+        ),
+        **{name: Markup(script) for name, script in scripts.items()},
+        corpus=None if dataset is None else describe_corpus(dataset.corpus),
+        run=run,
+        history_rows=_history_rows(history),
+        metrics=metrics,
+        stages=[stage for stage in STAGES if any(stage in values for _, values, _ in metrics)],
+        headline=[
+            (name.removeprefix("topic_"), next(reversed(values.values())), definition)
+            for name, values, definition in metrics
+            if name in HEADLINE
+        ],
+        version=__version__,
+        date=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+    )
+
+
+def as_data(content: Any) -> str:
+    """JSON that can stand in a script element whatever its strings are."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.translate({ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
+
+
+def _inline(script: str) -> str:
+    """A script as a browser reads it within a page: it unifies line ends, and so must what is hashed."""
+    return script.replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
+
+
+def _digest(script: str) -> str:
+    return f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'"
+
+
+def _metrics_by_name(metrics: dict[str, float]) -> list[tuple[str, dict[str, float], str]]:
+    """Name, value by split, and definition, in the order of the definitions."""
+    rows = []
+    for name, definition in DEFINITIONS.items():
+        values = {stage: metrics[f"{stage}_{name}"] for stage in STAGES if f"{stage}_{name}" in metrics}
+        if values:
+            rows.append((name, values, definition))
+    return rows
+
+
+def _thinned(history: dict[str, list[tuple[float, float]]]) -> dict[str, list[tuple[float, float | None]]]:
+    """The history at no more than `MAX_EPOCHS` epochs, the last among them; a value that is no number is a gap."""
+    epochs = sorted({epoch for values in history.values() for epoch, _ in values})
+    places = np.linspace(0, len(epochs) - 1, min(MAX_EPOCHS, len(epochs))).round().astype(int)
+    kept = {epochs[place] for place in places}
+    return {
+        name: [
+            (epoch, float(f"{value:.6g}") if np.isfinite(value) else None) for epoch, value in values if epoch in kept
+        ]
+        for name, values in history.items()
+    }
+
+
+def _history_rows(
+    history: dict[str, list[tuple[float, float | None]]],
+) -> list[tuple[float, list[float | None]]]:
+    """The history as a table: epochs, and for each the values of all metrics."""
+    by_epoch = {name: dict(values) for name, values in history.items()}
+    epochs = sorted({epoch for values in by_epoch.values() for epoch in values})
+    return [(epoch, [values.get(epoch) for values in by_epoch.values()]) for epoch in epochs]
+
+
+def show_metric(value: float | None) -> str:
+    """A number with as many digits as mean something."""
+    if value is None or not np.isfinite(value):
+        return "–"
+    if float(value).is_integer() and abs(value) < 1e6:
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+
+
+def show_value(value: Value) -> str:
+    """A setting as it is written in a config."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
