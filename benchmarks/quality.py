@@ -36,7 +36,7 @@ PARTS = {
     "anchor": "0",
     "word_dropout": "0",
     "normalize_posterior": "false",
-    "learn_prior_mean": "false",
+    "learn_prior": "false",
 }
 COLUMNS = {  # of a run, with their digits
     "topic_quality": 3, "topic_coherence": 3, "topic_diversity": 3, "perplexity": 0, "perplexity_doc_mean": 0,

@@ -40,7 +40,7 @@ class ETM(LightningModule):
     topic k with probability theta_k, and then is v with probability beta_kv = softmax_v(rho alpha_k).
     Trained by maximizing the evidence lower bound with an amortized Gaussian posterior of delta.
 
-    The arguments from ``warm_start`` to ``learn_prior_mean`` add to the paper's model; configs/paper.yaml turns
+    The arguments from ``warm_start`` to ``learn_prior`` add to the paper's model; configs/paper.yaml turns
     all of them off.
 
     Args:
@@ -59,7 +59,8 @@ class ETM(LightningModule):
             reconstructed; what it learns holds better for new documents.
         normalize_posterior: Whether every topic's mu has mean 0 and variance 1 over the training documents, which
             keeps all topics in use.
-        learn_prior_mean: Whether the prior's mean is learned: delta ~ N(prior_mean, I), for topics of different size.
+        learn_prior: Whether the prior is learned, delta ~ N(prior_mean, prior_scale² I) in place of N(0, I): topics of
+            different size, and as many of them in a document as the corpus has.
         optimizer: Makes the optimizer.
         lr_scheduler: Makes a schedule for the learning rate, stepped every epoch.
         queries: Words whose nearest neighbours among the embeddings are shown at the end.
@@ -79,7 +80,7 @@ class ETM(LightningModule):
         anchor: NonNegativeFloat = 25.0,
         word_dropout: ClosedUnitInterval = 0.6,
         normalize_posterior: bool = True,
-        learn_prior_mean: bool = True,
+        learn_prior: bool = True,
         optimizer: OptimizerCallable = lambda params: torch.optim.Adam(
             params, lr=0.005, weight_decay=1.2e-6, fused=True
         ),
@@ -107,7 +108,8 @@ class ETM(LightningModule):
         self.word_dropout = word_dropout
         self.encoder = Encoder(vocab_size, num_topics, t_hidden_size, theta_act, enc_drop, normalize_posterior)
         self.topics = Topics(vocab_size, num_topics, rho_size, train_embeddings)
-        self.prior_mean = nn.Parameter(torch.zeros(num_topics), learn_prior_mean)
+        self.prior_mean = nn.Parameter(torch.zeros(num_topics), learn_prior)
+        self.prior_log_scale = nn.Parameter(torch.zeros(()), learn_prior)
         self.vocab_size = vocab_size
         self.vocab: list[str] | None = None
         self.train_elbo = Elbo()
@@ -181,8 +183,8 @@ class ETM(LightningModule):
         return loss + self.anchor * self.topics.drift() if self.anchor else loss
 
     def _proportions(self, z: Tensor) -> Tensor:
-        """Proportions theta = softmax(delta) for delta = prior_mean + z."""
-        return (self.prior_mean + z).softmax(-1)
+        """Proportions theta = softmax(delta) for delta = prior_mean + prior_scale z, z ~ N(0, I) under the prior."""
+        return (self.prior_mean + self.prior_log_scale.exp() * z).softmax(-1)
 
     def _negative_elbo(
         self, batch: BowBatch, mu: Tensor, logvar: Tensor, theta: Tensor, beta: Tensor, metric: Elbo

@@ -19,7 +19,7 @@ def etm(num_topics: int = 4) -> ETM:
     torch.manual_seed(0)
     model = ETM(len(VOCAB), num_topics, t_hidden_size=8, rho_size=6)
     with torch.no_grad():  # so that documents differ
-        model.encoder.mu.weight.mul_(30)
+        model.encoder.posterior.weight.mul_(30)
     return model
 
 
