@@ -269,9 +269,9 @@ def test_a_gpu_that_is_not_there(run: Run, error: Error) -> None:
 
 
 def test_prediction_to_another_format(run: Run, error: Error, checkpoint: Path) -> None:
-    said = error(lambda: run("predict", f"--ckpt_path={checkpoint}", "--prediction.path=theta.csv"))
+    said = error(lambda: run("predict", f"--ckpt_path={checkpoint}", "--prediction.path=theta.xlsx"))
     assert "prediction.path" in said
-    assert "theta.csv" in said
+    assert "theta.xlsx" in said
 
 
 OWN = """

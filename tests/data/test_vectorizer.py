@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 
-from etm_app.data.vectorizer import Analyzer, Vectorizer, read_stop_words
+from etm_app.data.analyzer import Analyzer, read_stop_words
+from etm_app.data.vectorizer import Vectorizer
 from etm_app.errors import UserError
 
 PATTERN = r"\b\w\w+\b"  # means the same to Rust, Polars' side, and to Python, scikit-learn's
@@ -42,15 +43,15 @@ def assert_same_counts(
     stop_words: list[str] | None = None,
 ) -> None:
     """Ours and scikit-learn's, vocabulary from the training documents, or both refuse."""
-    ours = Vectorizer(Analyzer(token_pattern=PATTERN, stop_words=stop_words or []), min_df, max_df)
+    analyzer = Analyzer(token_pattern=PATTERN, stop_words=stop_words or [])
     theirs = CountVectorizer(token_pattern=PATTERN, min_df=min_df, max_df=max_df, stop_words=stop_words)
     try:
         theirs.fit([text for text, split in zip(texts, splits, strict=True) if split == "train"])
     except ValueError:
         with pytest.raises(UserError, match="min_df"):
-            vectorize(texts, splits, ours)
+            vectorize(texts, splits, Vectorizer(analyzer, min_df, max_df))
         return
-    matrix, vocab, _ = vectorize(texts, splits, ours)
+    matrix, vocab, _ = vectorize(texts, splits, Vectorizer(analyzer, min_df, max_df))
     assert vocab == theirs.get_feature_names_out().tolist()
     assert vocab == sorted(vocab)
     np.testing.assert_array_equal(matrix.toarray(), theirs.transform(texts).toarray())
