@@ -200,9 +200,11 @@ class Analyzer:
         return pl.Series([[word for word in map(str.strip, cut) if word] for cut in words], dtype=pl.List(pl.String))
 
     def _prepare(self, texts: pl.Series) -> pl.Series:
-        # Costs as much as all the rest, and ASCII has one form only.
-        if (texts.str.len_bytes() != texts.str.len_chars()).any():
-            texts = texts.str.normalize(self.normalization)
+        # It costs as much as all the rest, and ASCII has one form only.
+        beyond_ascii = (texts.str.len_bytes() != texts.str.len_chars()).arg_true()
+        if len(beyond_ascii):
+            normalized = texts.gather(beyond_ascii).str.normalize(self.normalization)
+            texts = texts.clone().scatter(beyond_ascii, normalized)  # which changes the series that it is called on
         if self.lowercase:
             texts = texts.str.to_lowercase()
         if self.strip_accents:
