@@ -308,7 +308,9 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, list[str], list[str]]] 
         "a.csv", ["--data.split_column=s", "--data.val_files=b"], ["split_column", "val_files"],
     ),
     "only nulls": (write("a.csv", b"n,text\n1,\n2,\n"), "a.csv", [], ["min_df", "max_df", "lower min_df"]),
-    "nothing above min_df": (write("a.txt", b"aa\nbb\n"), "a.txt", ["--data.min_df=2", "--data.max_df=9"], ["lower min_df"]),
+    "nothing above min_df": (
+        write("a.txt", b"aa\nbb\n"), "a.txt", ["--data.min_df=2", "--data.max_df=9"], ["lower min_df"],
+    ),
     "min_df above max_df": (
         write("a.txt", b"aa\nbb\n"), "a.txt", ["--data.min_df=4", "--data.max_df=3"], ["min_df 4", "max_df 3"],
     ),
