@@ -274,7 +274,8 @@ def test_a_config_from_fit_to_predict(config: Path, tmp_path: Path, paper_dir: P
     data_module = (content.get("data") or {}).get("class_path", "").rpartition(".")[2]
     paper = [f"--data.data_dir={paper_dir}", f"--data.cache_dir={tmp_path}"]
     docstrings = ['--data.packages=["json"]', "--data.min_df=1", "--data.min_words=5"]
-    lines = ["text", *(f"{'cats' * (row % 3)} and dogs{'abcd'[row % 4]}" for row in range(90))]
+    letters = "abcdefghijklmnop"
+    lines = ["text", *(f"cat{letters[row % 16]} dog{letters[row % 7]}" for row in range(200))]
     (tmp_path / "texts.csv").write_text("\n".join(lines))
     text = [f"--data.files={tmp_path / 'texts.csv'}", f"--data.cache_dir={tmp_path}"]
     of_docstrings = [*docstrings, f"--data.cache_dir={docstrings_cache}"]
