@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from etm_app.data.docstrings import DocstringsDataModule
     from etm_app.data.newsgroups import NewsgroupsDataModule
     from etm_app.data.synthetic import SyntheticDataModule
+    from etm_app.data.text import TextDataModule
     from etm_app.errors import UserError
     from etm_app.model import ETM
 
@@ -23,6 +24,7 @@ _HOMES = {
     "DocstringsDataModule": "etm_app.data.docstrings",
     "NewsgroupsDataModule": "etm_app.data.newsgroups",
     "SyntheticDataModule": "etm_app.data.synthetic",
+    "TextDataModule": "etm_app.data.text",
     "ETM": "etm_app.model",
     "UserError": "etm_app.errors",
 }
@@ -34,6 +36,7 @@ __all__ = [
     "DocstringsDataModule",
     "NewsgroupsDataModule",
     "SyntheticDataModule",
+    "TextDataModule",
     "UserError",
     "__version__",
 ]

@@ -36,13 +36,14 @@ from etm_app.data.datamodule import BowDataModule
 from etm_app.data.docstrings import DocstringsDataModule
 from etm_app.data.newsgroups import NewsgroupsDataModule
 from etm_app.data.synthetic import SyntheticDataModule
+from etm_app.data.text import TextDataModule
 from etm_app.errors import UserError
 from etm_app.model import ETM
 
 __all__ = ["ETMCLI", "check_checkpoint", "main", "vocab_size_of"]
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
-DATA_MODULES = (DocstringsDataModule, NewsgroupsDataModule, SyntheticDataModule)
+DATA_MODULES = (DocstringsDataModule, NewsgroupsDataModule, SyntheticDataModule, TextDataModule)
 DESCRIPTION = "Embedded Topic Models: topics and words as points of one space, learned from your texts."
 
 
@@ -116,7 +117,7 @@ class ETMCLI(LightningCLI):
         parser.add_lightning_class_args(TensorBoardTopics, "tensorboard")
         parser.add_lightning_class_args(Report, "report")
         parser.add_lightning_class_args(ThetaWriter, "prediction")
-        parser.link_arguments("data", "model.vocab_size", compute_fn=vocab_size_of, apply_on="instantiate")
+        parser.link_arguments("data", "model.vocab_size", compute_fn=self._vocab_size, apply_on="instantiate")
         parser.set_defaults(
             {
                 "data": {"class_path": _class_path(DocstringsDataModule)},
@@ -139,7 +140,13 @@ class ETMCLI(LightningCLI):
         subcommand = self.config.subcommand
         # The data modules' own bars are drawn before there is a trainer to ask.
         rich.get_console().quiet = self.config[subcommand].trainer.enable_progress_bar is False
-        check_checkpoint(subcommand, self.config[subcommand].get("ckpt_path"))
+        self._checkpoint = check_checkpoint(subcommand, self.config[subcommand].get("ckpt_path"))
+
+    def _vocab_size(self, data: LightningDataModule) -> int:
+        """The size of the data's vocabulary: of the checkpoint's where there is one and the data counts texts."""
+        if self._checkpoint is not None and self._checkpoint["vocab"] is not None and isinstance(data, BowDataModule):
+            data.use(self._checkpoint["vocab"], self._checkpoint.get("analyzer"))
+        return vocab_size_of(data)
 
     def before_fit(self) -> None:
         """Without validation documents there is no best model: keep the last, and train to the end."""
@@ -230,8 +237,11 @@ def vocab_size_of(data: LightningDataModule) -> int:
     return size
 
 
-def check_checkpoint(subcommand: str, path: str | Path | None) -> None:
+def check_checkpoint(subcommand: str, path: str | Path | None) -> dict[str, Any] | None:
     """Refuse what would evaluate random weights or end in a traceback.
+
+    Returns:
+        The checkpoint without the values of its tensors; None where none is needed and none is named.
 
     Raises:
         UserError: No checkpoint where one is needed, a keyword for one, a missing file or one of another kind.
@@ -243,7 +253,7 @@ def check_checkpoint(subcommand: str, path: str | Path | None) -> None:
     if path is None:
         if subcommand != "fit":
             raise UserError(f"ckpt_path: {subcommand} without a checkpoint would use random weights; {expected}")
-        return
+        return None
     if str(path) in ("best", "last", "hpc", "registry") or str(path).startswith("registry:"):
         raise UserError(f"ckpt_path: {path!r} names no file, and a fresh process knows no earlier run; {expected}")
     if not Path(path).is_file():
@@ -255,6 +265,7 @@ def check_checkpoint(subcommand: str, path: str | Path | None) -> None:
         raise UserError(f"ckpt_path: {path} is no checkpoint ({type(error).__name__}); {expected}") from error
     if not is_ours:
         raise UserError(f"ckpt_path: {path} is a checkpoint, but not of an ETM; {expected}")
+    return checkpoint  # type: ignore[no-any-return]
 
 
 def _has_documents(datamodule: LightningDataModule, loader: str) -> bool:
@@ -273,6 +284,7 @@ def _silence_the_expected() -> None:
     """Keep the terminal for what a user can act on."""
     for message in (
         ".*does not have many workers",  # slicing a batch takes a millisecond, a worker costs more than it saves
+        "Couldn't infer the batch indices",  # the batches that we make say which documents they have
         "The dirpath has changed from",  # evaluating a checkpoint of another run is what checkpoints are for
         ".*You have overridden `on_before_batch_transfer`",  # the model takes any data module's batches, by design
         r".*isinstance\(treespec, LeafSpec\)",  # between Lightning and torch

@@ -1,10 +1,11 @@
 """The Embedded Topic Model as a LightningModule."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import Metric
 
+from etm_app.data.analyzer import Analyzer
 from etm_app.data.batch import BowBatch, as_batch
 from etm_app.data.corpus import BowDataset
 from etm_app.data.datamodule import training_set
@@ -31,6 +33,7 @@ __all__ = ["ETM"]
 
 # Documents that the statistics of the normalization are measured over: enough for them to be known to one per cent.
 MAX_MEASURED = 8_000
+TRANSFORMED = 1_000  # texts at once
 
 
 class ETM(LightningModule):
@@ -112,6 +115,7 @@ class ETM(LightningModule):
         self.prior_log_scale = nn.Parameter(torch.zeros(()), learn_prior)
         self.vocab_size = vocab_size
         self.vocab: list[str] | None = None
+        self.analyzer: dict[str, Any] | None = None  # how texts become words of the vocabulary: Analyzer's settings
         self.train_elbo = Elbo()
         self.elbo = Elbo()
         self.perplexity = Perplexity()
@@ -143,6 +147,8 @@ class ETM(LightningModule):
                 f"data: the vocabulary has {len(vocab)} words, the model was made for {self.vocab_size}; "
                 "expected as many: use the data that it was trained on, or train anew."
             )
+        if vocab is not None:
+            self.analyzer = getattr(datamodule, "analyzer_settings", None)
         if vocab is not None or self.vocab is None:
             self.vocab = list(vocab) if vocab is not None else [str(word) for word in range(self.vocab_size)]
         if stage != "predict":
@@ -299,6 +305,33 @@ class ETM(LightningModule):
         self.train(was_training)
         return theta
 
+    def transform(self, texts: Iterable[str], tokenizer: str | None = None) -> NDArray[np.float32]:
+        """Topic proportions of texts, cut into words as those that the model was trained on.
+
+        Args:
+            texts: Any number of documents.
+            tokenizer: Import path of the function that cut the texts in training, where one did: it is imported only
+                if it is named here.
+
+        Returns:
+            [D, K]; for a text without a word of the vocabulary that of the prior's mean.
+
+        Raises:
+            UserError: The model was trained on counts, or by another tokenizer.
+        """
+        if self.analyzer is None:
+            raise UserError("transform: this model was trained on counts, not on texts; use theta(counts) [D, V].")
+        if (trained := self.analyzer.get("tokenizer")) != tokenizer:
+            raise UserError(f"transform: tokenizer {tokenizer}, but {trained} in training; expected the same.")
+        analyzer, numbers = Analyzer.from_settings(self.analyzer), pl.Enum(self._known_vocab())
+        documents = pl.Series(list(texts), dtype=pl.String).fill_null("")
+        theta = [np.zeros((0, len(self.alpha)), np.float32)]
+        for part in documents.to_frame().iter_slices(TRANSFORMED):
+            counted = analyzer.count(part.to_series(), numbers)
+            batch = BowBatch.from_csr(counted.indptr, counted.indices, counted.counts, self.vocab_size)
+            theta.append(self.theta(batch.to(self.device)).float().cpu().numpy())
+        return np.concatenate(theta)
+
     @property
     def beta(self) -> Tensor:
         """Words of the topics, [K, V], each row on the simplex."""
@@ -351,8 +384,9 @@ class ETM(LightningModule):
     # Checkpoints
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the vocabulary, so that a checkpoint says what its topics mean, and fresh statistics."""
+        """Add vocabulary and analyser, so that a checkpoint is all that new texts need, and fresh statistics."""
         checkpoint["vocab"] = self.vocab
+        checkpoint["analyzer"] = self.analyzer
         if not self._measured:
             self._measure()
             checkpoint["state_dict"] = self.state_dict()
@@ -373,6 +407,7 @@ class ETM(LightningModule):
                 "order); expected the same: use the data that it was trained on, or train anew."
             )
         self.vocab = trained
+        self.analyzer = checkpoint.get("analyzer") or self.analyzer
         for name in ("rho_anchor", "alpha_anchor"):  # absent from a model that has not been placed yet
             if (anchor := checkpoint["state_dict"].get(f"topics.{name}")) is not None:
                 setattr(self.topics, name, torch.empty_like(anchor, device=self.device))

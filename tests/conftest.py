@@ -121,3 +121,24 @@ def trained(tmp_path_factory: pytest.TempPathFactory, paper_dir: Path) -> ETMCLI
 def checkpoint(trained: ETMCLI) -> Path:
     """Its best checkpoint."""
     return Path(trained.trainer.log_dir) / "checkpoints" / "best.ckpt"
+
+
+@pytest.fixture
+def error(capsys: pytest.CaptureFixture[str]) -> Callable[[Callable[[], object]], str]:
+    """Calls something that must fail as a user's mistake does, and returns what was said."""
+
+    def of(call: Callable[[], object]) -> str:
+        with pytest.raises(SystemExit) as stop:
+            call()
+        said = capsys.readouterr().err
+        assert stop.value.code == 2
+        assert "Traceback" not in said
+        lines = said.splitlines()
+        starts = [place for place, line in enumerate(lines) if line.startswith("error: ")]
+        assert len(starts) == 1, said
+        lines = lines[starts[0] :]
+        assert 1 <= len(lines) <= 2, said
+        assert all(line.strip() for line in lines), said
+        return "\n".join(lines)
+
+    return of

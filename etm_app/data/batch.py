@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
@@ -42,6 +43,8 @@ class BowBatch:
         num_nonempty: Documents with at least one word, a plain int so that no step waits for a device.
         first_half: Tokens of each count in the first half for document completion, float32 [N], or None in training.
         by_word: The same non-zeros sorted by word, where gradients are wanted; else None.
+        documents: Who they are, for predictions: ``row`` (number in the input), ``id`` and, where they are known,
+            ``split``, ``label`` and ``oov_rate`` (share of a document's words that are not in the vocabulary).
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class BowBatch:
         num_nonempty: int,
         first_half: Tensor | None = None,
         by_word: ByWord | None = None,
+        documents: pl.DataFrame | None = None,
     ) -> None:
         self.indptr = indptr
         self.indices = indices
@@ -61,6 +65,7 @@ class BowBatch:
         self.num_nonempty = num_nonempty
         self.first_half = first_half
         self.by_word = by_word
+        self.documents = documents
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -153,6 +158,7 @@ class BowBatch:
             self.num_nonempty,
             None if self.first_half is None else function(self.first_half),
             None if self.by_word is None else ByWord(*map(function, self.by_word)),
+            self.documents,
         )
 
 

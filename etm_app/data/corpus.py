@@ -18,16 +18,18 @@ from etm_app.data.batch import BowBatch
 from etm_app.data.completion import first_half
 from etm_app.errors import UserError
 
-__all__ = ["SPLITS", "BowCorpus", "BowDataset", "CorpusWriter", "check_vocab"]
+__all__ = ["SPLITS", "BowCorpus", "BowDataset", "CorpusWriter", "Excerpts", "GrowingArray", "check_vocab"]
 
 SPLITS = ("train", "val", "test")
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+EXCERPT_LENGTH = 300  # characters
 ARRAYS: dict[str, type[np.int64 | np.int32]] = {
     "indptr": np.int64,
     "indices": np.int32,
     "counts": np.int32,
     "halves": np.int32,
 }
+EXCERPTS: dict[str, type[np.int64 | np.uint8]] = {"excerpt_ends": np.int64, "excerpt_bytes": np.uint8}
 
 
 def check_vocab(vocab: Sequence[str], name: str) -> None:
@@ -40,6 +42,33 @@ def check_vocab(vocab: Sequence[str], name: str) -> None:
         raise UserError(f"{name} repeats {repeated} of its words; expected each once.")
     if broken := [word for word in vocab if "\n" in word]:
         raise UserError(f"{name} has words with a line break, {broken[0]!r} for one; expected none.")
+
+
+@dataclass(frozen=True)
+class Excerpts:
+    """The beginnings of texts, one after the other in UTF-8; memory-mapped, they take no memory until they are read.
+
+    Attributes:
+        ends: Where each ends, int64 [D].
+        bytes: All of them, uint8.
+    """
+
+    ends: NDArray[np.int64]
+    bytes: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, texts: pl.Series) -> "Excerpts":
+        """The beginnings of texts without nulls."""
+        heads = texts.str.head(EXCERPT_LENGTH)
+        joined = "".join(heads).encode("utf-8")
+        return cls(heads.str.len_bytes().cast(pl.Int64).cum_sum().to_numpy(), np.frombuffer(joined, np.uint8))
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> list[str]:
+        starts = np.where(rows > 0, self.ends[np.maximum(rows - 1, 0)], 0)
+        return [
+            self.bytes[start:end].tobytes().decode("utf-8")
+            for start, end in zip(starts.tolist(), self.ends[rows].tolist(), strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -56,6 +85,7 @@ class BowCorpus:
         halves: Tokens of each count in the first half for document completion, int32 [N], where the source
             comes with halves; else they are drawn (`etm_app.data.completion`).
         meta: Where the counts come from: source, analyser settings, what was dropped. Simple values.
+        beginnings: Of the documents' texts, where it was made from texts; see `excerpts`.
     """
 
     indptr: NDArray[np.int64]
@@ -65,6 +95,7 @@ class BowCorpus:
     documents: pl.DataFrame
     halves: NDArray[np.int32] | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+    beginnings: Excerpts | None = None
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -85,6 +116,7 @@ class BowCorpus:
         labels: Sequence[str] | None = None,
         halves: sp.sparray | None = None,
         meta: dict[str, Any] | None = None,
+        texts: pl.Series | None = None,
     ) -> "BowCorpus":
         """Build a corpus from a document-word matrix.
 
@@ -96,6 +128,7 @@ class BowCorpus:
             labels: Classes of the documents, [D].
             halves: The first half of each document's tokens [D, V], zero wherever ``matrix`` is.
             meta: Simple values to keep with the corpus.
+            texts: The documents' texts [D], whose beginnings are kept.
 
         Raises:
             UserError: Sizes differ, words repeat, or counts are negative or fractional.
@@ -142,11 +175,20 @@ class BowCorpus:
             documents,
             aligned,
             meta or {},
+            None if texts is None else Excerpts.of(texts),
         )
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Numbers of the documents of a split, ascending."""
         return np.flatnonzero((self.documents["split"] == split).to_numpy()).astype(np.int64)
+
+    def excerpts(self, rows: NDArray[np.int64]) -> list[str] | None:
+        """The first characters of documents, read from disk; None where the corpus has no texts.
+
+        Args:
+            rows: Numbers of the documents, [n].
+        """
+        return None if self.beginnings is None else self.beginnings[rows]
 
     def select(
         self, rows: NDArray[np.int64]
@@ -169,6 +211,8 @@ class BowCorpus:
         """Write the corpus to a folder, all or nothing."""
         with CorpusWriter(folder, with_halves=self.halves is not None) as writer:
             writer.append(self.indptr, self.indices, self.counts, self.halves)
+            if self.beginnings is not None:
+                writer.append_excerpts(self.beginnings)
             writer.finish(self.vocab, self.documents, self.meta)
 
     @classmethod
@@ -188,13 +232,19 @@ class BowCorpus:
                 for name in ARRAYS
                 if name != "halves" or (folder / "halves.npy").exists()
             }
+            beginnings = None
+            if (folder / "excerpt_ends.npy").exists():
+                beginnings = Excerpts(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in EXCERPTS))
             vocab = (
                 (folder / "vocab.txt").read_bytes().decode("utf-8").split("\n")[:-1]
             )  # splitlines knows too many ends
-            corpus = cls(vocab=vocab, documents=pl.read_ipc(folder / "documents.arrow"), meta=meta, **arrays)
+            documents = pl.read_ipc(folder / "documents.arrow")
+            corpus = cls(vocab=vocab, documents=documents, meta=meta, beginnings=beginnings, **arrays)
             non_zeros = {len(array) for name, array in arrays.items() if name != "indptr"}
             if non_zeros != {int(corpus.indptr[-1])} or len(corpus.documents) != len(corpus):
                 raise ValueError("its files do not fit together")
+            if beginnings is not None and len(beginnings.ends) != len(corpus):
+                raise ValueError("its excerpts are not those of its documents")
             if len(vocab) != vocab_size:
                 raise ValueError(f"vocab.txt has {len(vocab)} words in place of {vocab_size}")
         except (OSError, EOFError, ValueError, TypeError, LookupError, pl.exceptions.PolarsError) as error:
@@ -222,13 +272,13 @@ class CorpusWriter:
     def __init__(self, folder: Path, with_halves: bool = False) -> None:
         self.folder = folder
         self._partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
-        self._arrays: dict[str, _GrowingArray] = {}
+        self._arrays: dict[str, GrowingArray] = {}
         self._names = [name for name in ARRAYS if with_halves or name != "halves"]
 
     def __enter__(self) -> "CorpusWriter":
         self._partial.mkdir(parents=True)
         for name in self._names:
-            self._arrays[name] = _GrowingArray(self._partial / f"{name}.npy", ARRAYS[name])
+            self._arrays[name] = GrowingArray(self._partial / f"{name}.npy", ARRAYS[name])
         self._arrays["indptr"].append(np.zeros(1, np.int64))
         return self
 
@@ -245,6 +295,14 @@ class CorpusWriter:
         self._arrays["counts"].append(counts)
         if halves is not None:
             self._arrays["halves"].append(halves)
+
+    def append_excerpts(self, excerpts: Excerpts) -> None:
+        """Add the beginnings of the next documents, which need not be those of the last `append`."""
+        for name in EXCERPTS:
+            if name not in self._arrays:
+                self._arrays[name] = GrowingArray(self._partial / f"{name}.npy", EXCERPTS[name])
+        self._arrays["excerpt_ends"].append(excerpts.ends + len(self._arrays["excerpt_bytes"]))
+        self._arrays["excerpt_bytes"].append(excerpts.bytes)
 
     def finish(self, vocab: Sequence[str], documents: pl.DataFrame, meta: dict[str, Any]) -> None:
         """Add what belongs to all documents, as in `BowCorpus`, and give the folder its name."""
@@ -266,10 +324,11 @@ class CorpusWriter:
             shutil.rmtree(self._partial, ignore_errors=True)
 
 
-class _GrowingArray:
+class GrowingArray:
     """A one-dimensional .npy file of a length that shows only in the end."""
 
     def __init__(self, path: Path, dtype: type[np.generic]) -> None:
+        self.path = path
         self._file = path.open("wb")
         self._dtype = np.dtype(dtype)
         self._length = 0
@@ -279,14 +338,21 @@ class _GrowingArray:
         return self._length
 
     def append(self, values: NDArray[Any]) -> None:
+        """Add values."""
         self._file.write(np.ascontiguousarray(values, self._dtype).data)
         self._length += len(values)
 
     def close(self) -> None:
+        """Write the length."""
         if not self._file.closed:
             self._file.seek(0)
             self._write_header()  # NumPy pads it for this: as many bytes for any length
             self._file.close()
+
+    def open(self) -> NDArray[Any]:
+        """The closed file, memory-mapped."""
+        array: NDArray[Any] = np.load(self.path, mmap_mode="r")
+        return array
 
     def _write_header(self) -> None:
         description = np.lib.format.dtype_to_descr(self._dtype)
@@ -302,6 +368,7 @@ class BowDataset(Dataset[BowBatch]):
         rows: Numbers of its documents, [n].
         with_gradients: Batches carry what the backward passes need.
         with_halves: Batches carry the halves for document completion.
+        with_documents: Batches carry who their documents are.
     """
 
     def __init__(
@@ -311,24 +378,30 @@ class BowDataset(Dataset[BowBatch]):
         *,
         with_gradients: bool = False,
         with_halves: bool = False,
+        with_documents: bool = False,
     ) -> None:
         self.corpus = corpus
         self.rows = rows
         self.with_gradients = with_gradients
         self.with_halves = with_halves
+        self.with_documents = with_documents
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitems__(self, positions: Sequence[int]) -> BowBatch:
         """The documents at these positions of ``rows``, as one batch; DataLoader calls this."""
-        indptr, indices, counts, where = self.corpus.select(self.rows[np.asarray(positions, np.int64)])
+        rows = self.rows[np.asarray(positions, np.int64)]
+        indptr, indices, counts, where = self.corpus.select(rows)
         half = None
         if self.with_halves:
             halves = self.corpus.halves
             half = first_half(indptr, indices, counts) if halves is None else halves[where]
         vocab_size = self.corpus.vocab_size
-        return BowBatch.from_csr(indptr, indices, counts, vocab_size, half=half, with_gradients=self.with_gradients)
+        batch = BowBatch.from_csr(indptr, indices, counts, vocab_size, half=half, with_gradients=self.with_gradients)
+        if self.with_documents:
+            batch.documents = self.corpus.documents[rows].insert_column(0, pl.Series("row", rows))
+        return batch
 
     def sample(self, size: int) -> "BowDataset":
         """At most ``size`` of the documents, evenly spaced: always the same ones."""

@@ -151,6 +151,21 @@ class BowDataModule(LightningDataModule, ABC):
             ) from error
         return BowCorpus.load(folder)
 
+    def use(self, vocab: list[str], analyzer: dict[str, Any] | None) -> None:
+        """Take over the words of a checkpoint before anything is counted, where counts are made from texts.
+
+        Here it does nothing: a corpus has its own vocabulary, which the model compares with the checkpoint's.
+
+        Args:
+            vocab: The V words.
+            analyzer: How texts were cut into them, as in `analyzer_settings`; None where the checkpoint does not say.
+        """
+
+    @property
+    def analyzer_settings(self) -> dict[str, Any] | None:
+        """How texts were cut into words, as simple values that travel in the checkpoint; None where counts came."""
+        return self.corpus.meta.get("analyzer")
+
     @property
     def vocab(self) -> list[str]:
         """The V words, in the order of the counts' columns."""
@@ -190,7 +205,7 @@ class BowDataModule(LightningDataModule, ABC):
 
     def predict_dataloader(self) -> DataLoader[BowBatch]:
         """All documents of all splits in the order of the input."""
-        return self._loader(BowDataset(self.corpus, np.arange(len(self.corpus))))
+        return self._loader(BowDataset(self.corpus, np.arange(len(self.corpus)), with_documents=True))
 
     def _evaluation_loader(self, split: str) -> DataLoader[BowBatch]:
         dataset = BowDataset(self.corpus, self.corpus.rows(split), with_halves=True)

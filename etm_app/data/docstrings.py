@@ -13,11 +13,12 @@ import polars as pl
 from pytorch_lightning.utilities import rank_zero_info
 from rich.progress import track
 
+from etm_app.data.analyzer import Analyzer, read_stop_words
 from etm_app.data.corpus import BowCorpus
 from etm_app.data.datamodule import BowDataModule
 from etm_app.data.docstring_parser import STDLIB, Docstring, package_root, parse, source_files
 from etm_app.data.splits import check_fractions, random_splits
-from etm_app.data.vectorizer import Analyzer, Vectorizer, read_stop_words
+from etm_app.data.vectorizer import Vectorizer
 from etm_app.errors import UserError
 
 __all__ = ["DocstringsDataModule"]
@@ -102,6 +103,7 @@ class DocstringsDataModule(BowDataModule):
             ids=documents["id"].to_list(),
             labels=documents["label"].to_list(),
             meta={"source": f"docstrings of {', '.join(self.packages)}", **report},
+            texts=documents["text"],
         )
 
 

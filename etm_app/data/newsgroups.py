@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info
 from scipy.io import loadmat
 
+from etm_app.data.analyzer import Analyzer, read_stop_words
 from etm_app.data.completion import first_half
 from etm_app.data.corpus import BowCorpus, check_vocab
 from etm_app.data.datamodule import BowDataModule
 from etm_app.data.splits import check_fractions, random_splits
-from etm_app.data.vectorizer import Analyzer, Vectorizer, read_stop_words
+from etm_app.data.vectorizer import Vectorizer
 from etm_app.errors import UserError
 
 __all__ = ["NewsgroupsDataModule", "read_paper_files"]
@@ -104,6 +105,7 @@ class NewsgroupsDataModule(BowDataModule):
             ids=["/".join(Path(name).parts[-2:]) for part in parts for name in part.filenames],
             labels=[part.target_names[target] for part in parts for target in part.target],
             meta={"source": "20 Newsgroups through scikit-learn", **report},
+            texts=texts,
         )
 
 

@@ -92,7 +92,7 @@ def test_the_file_goes_where_it_is_wanted_and_nothing_else_stays(tmp_path: Path,
         assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("name", ["theta.csv", "theta"])
+@pytest.mark.parametrize("name", ["theta.xlsx", "theta"])
 def test_other_formats_are_refused(tmp_path: Path, model: ETM, name: str) -> None:
     with pytest.raises(UserError, match=rf"prediction\.path.*{name}.*\.parquet"):
         predict(model, Labelled(), tmp_path, tmp_path / name)

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
@@ -8,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 
-from etm_app.data.vectorizer import Analyzer, Vectorizer, read_stop_words
+from etm_app.data.analyzer import Analyzer
+from etm_app.data.vectorizer import Vectorizer
 from etm_app.errors import UserError
 
 PATTERN = r"\b\w\w+\b"  # means the same to Rust, Polars' side, and to Python, scikit-learn's
@@ -42,15 +41,15 @@ def assert_same_counts(
     stop_words: list[str] | None = None,
 ) -> None:
     """Ours and scikit-learn's, vocabulary from the training documents, or both refuse."""
-    ours = Vectorizer(Analyzer(token_pattern=PATTERN, stop_words=stop_words or []), min_df, max_df)
+    analyzer = Analyzer(token_pattern=PATTERN, stop_words=stop_words or [])
     theirs = CountVectorizer(token_pattern=PATTERN, min_df=min_df, max_df=max_df, stop_words=stop_words)
     try:
         theirs.fit([text for text, split in zip(texts, splits, strict=True) if split == "train"])
     except ValueError:
         with pytest.raises(UserError, match="min_df"):
-            vectorize(texts, splits, ours)
+            vectorize(texts, splits, Vectorizer(analyzer, min_df, max_df))
         return
-    matrix, vocab, _ = vectorize(texts, splits, ours)
+    matrix, vocab, _ = vectorize(texts, splits, Vectorizer(analyzer, min_df, max_df))
     assert vocab == theirs.get_feature_names_out().tolist()
     assert vocab == sorted(vocab)
     np.testing.assert_array_equal(matrix.toarray(), theirs.transform(texts).toarray())
@@ -103,20 +102,46 @@ def test_the_report_says_what_was_dropped() -> None:
     assert (report["words_below_min_df"], report["words_above_max_df"], report["empty_documents"]) == (1, 1, 3)
 
 
-def test_stop_words_come_from_the_package_a_file_or_nowhere(tmp_path: Path) -> None:
-    listing = tmp_path / "words.txt"
-    listing.write_text("eins zwei\n\n drei\tüber\n", encoding="utf-8")
-    assert read_stop_words(str(listing)) == ["eins", "zwei", "drei", "über"]
-    assert read_stop_words("none") == []
-    english = read_stop_words("english")
-    assert {"the", "and", "of"} <= set(english)
-    assert len(set(english)) == len(english)
+def test_the_most_frequent_words_are_kept_the_first_among_equals() -> None:
+    texts = ["bb aa dd", "bb aa", "cc aa dd dd dd"]
+    _, vocab, report = vectorize(texts, ["train"] * 3, Vectorizer(Analyzer(), max_vocab=2))
+    assert vocab == ["aa", "bb"]
+    assert report["words_beyond_max_vocab"] == 2
 
 
-@pytest.mark.parametrize("content", [None, "naïve".encode("latin-1")])
-def test_unreadable_stop_words_are_named(tmp_path: Path, content: bytes | None) -> None:
-    listing = tmp_path / "words.txt"
-    if content:
-        listing.write_bytes(content)
-    with pytest.raises(UserError, match=r"stop_words.*words\.txt"):
-        read_stop_words(str(listing))
+@given(st.lists(snippets.map(" ".join), min_size=1, max_size=8), st.integers(1, 3))
+def test_a_vocabulary_that_is_given_counts_the_same(texts: list[str], ngrams: int) -> None:
+    analyzer = Analyzer(ngrams=ngrams)
+    splits = ["train"] * len(texts)
+    try:
+        matrix, vocab, _ = vectorize(texts, splits, Vectorizer(analyzer))
+    except UserError:
+        return
+    again, same, _ = vectorize(texts, ["test"] * len(texts), Vectorizer(analyzer, vocab=vocab))
+    assert same == vocab
+    np.testing.assert_array_equal(again.toarray(), matrix.toarray())
+
+
+def test_pieces_of_any_size_make_the_same_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, vocab, report = vectorize(TEXTS, SPLITS, Vectorizer(Analyzer(), min_df=2))
+    monkeypatch.setattr("etm_app.data.vectorizer.CHUNK", 3)
+    pieces, *same = vectorize(TEXTS, SPLITS, Vectorizer(Analyzer(), min_df=2))
+    assert same == [vocab, report]
+    np.testing.assert_array_equal(pieces.toarray(), whole.toarray())
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ({"min_df": 3, "max_df": 2}, "min_df 3 is more than data.max_df 2"),
+        ({"min_df": 0.5, "max_df": 0.1}, "min_df 0.5 is more than data.max_df 0.1"),
+        ({"min_df": 7, "max_df": 0.5}, "min_df 7 and data.max_df 0.5"),
+        ({"min_df": -1}, "min_df: -1"),
+        ({"max_df": 1.5}, "max_df: 1.5"),
+        ({"max_vocab": 0}, "max_vocab: 0"),
+        ({"min_df": 100, "max_df": 200}, "lower min_df"),
+    ],
+)
+def test_bounds_that_leave_nothing_are_named(bounds: dict[str, int | float], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        vectorize(TEXTS, SPLITS, Vectorizer(Analyzer(), **bounds))  # type: ignore[arg-type]

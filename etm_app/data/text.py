@@ -1,0 +1,335 @@
+"""A user's own texts, from files."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from pytorch_lightning.utilities import rank_zero_info
+from torch.utils.data import DataLoader, IterableDataset
+
+from etm_app.data.analyzer import WORD, Analyzer, Normalization, read_stop_words
+from etm_app.data.batch import BowBatch
+from etm_app.data.corpus import SPLITS, BowCorpus, CorpusWriter, Excerpts
+from etm_app.data.datamodule import BowDataModule
+from etm_app.data.reader import Format, OnBadRows, TextReader
+from etm_app.data.splits import check_fractions, random_splits
+from etm_app.data.vectorizer import Vectorizer, in_parallel
+from etm_app.errors import UserError
+
+__all__ = ["TextDataModule"]
+
+SPLIT_NAMES = {**dict(zip(SPLITS, SPLITS, strict=True)), "validation": "val", "valid": "val", "dev": "val"}
+
+
+class TextDataModule(BowDataModule):
+    r"""Your own texts: lines of .txt, a column of CSV, TSV, JSONL or Parquet, or folders with one document a file.
+
+    Files may be compressed (.gz, .zst) and larger than memory; they are counted once, and the counts are kept. With a
+    checkpoint (validate, test, predict, or fit that goes on) the words are those of the checkpoint: its vocabulary, cut
+    as its texts were; the arguments from lowercase to max_vocab do not matter then.
+
+    Args:
+        files: Path, glob, folder, or address in the cloud (s3://…), or a list of them, read in this order.
+        text_column: Column of a table with the texts.
+        id_column: Column with a name for each document, each once; by default documents are numbered from 0, and those
+            of a folder named by their paths in it.
+        label_column: Column with classes, to compare the topics with.
+        split_column: Column that says train, val (validation, valid, dev) or test; in place of random splits.
+        val_files: Files with the validation documents, in place of a random part of ``files``.
+        test_files: Files with the test documents, likewise.
+        val_fraction: Share of the documents in ``files`` that validates.
+        test_fraction: Share of the documents in ``files`` for testing.
+        format: txt, csv, tsv, jsonl or parquet; null tells it from the ending.
+        encoding: Of text, CSV, TSV and JSONL: utf-8, latin-1, cp1252, utf-16 …
+        on_bad_rows: Whether a row that cannot be read is an error, or skipped and counted.
+        lowercase: Whether case is folded.
+        normalization: Unicode form: NFC, or NFKC, which also makes one of ligatures, wide letters and the like.
+        strip_accents: Whether Latin, Greek and Cyrillic letters lose their accents.
+        token_pattern: Regular expression (Rust's syntax) of a word; by default letters of any script with their marks.
+            With numbers as well: ``[\p{L}\p{N}][\p{L}\p{M}\p{N}]*``.
+        min_length: Shorter words are dropped, in characters.
+        stop_words: Words to drop: ``english`` for a short list of function words, the two letters of a language (de,
+            fr, hi, … and en for a longer list), ``none``, or a file with words.
+        ngrams: Longest sequence of words that counts as one word, 1 to 3. All different ones are in memory while they
+            are counted.
+        tokenizer: Import path of a function str -> list[str] that cuts a text in place of token_pattern, for languages
+            without spaces and for lemmas. It runs in Python, on one core.
+        min_df: Words in fewer training documents are dropped; a number, or a share if a float.
+        max_df: Words in more training documents are dropped; likewise.
+        max_vocab: Of the rest, at most so many words are kept: those in most training documents.
+        kwargs: Those of BowDataModule.
+    """
+
+    def __init__(
+        self,
+        files: str | list[str],
+        text_column: str = "text",
+        id_column: str | None = None,
+        label_column: str | None = None,
+        split_column: str | None = None,
+        val_files: str | list[str] | None = None,
+        test_files: str | list[str] | None = None,
+        val_fraction: float = 0.1,
+        test_fraction: float = 0.1,
+        format: Format | None = None,
+        encoding: str = "utf-8",
+        on_bad_rows: OnBadRows = "error",
+        lowercase: bool = True,
+        normalization: Normalization = "NFC",
+        strip_accents: bool = False,
+        token_pattern: str = WORD,
+        min_length: int = 2,
+        stop_words: str = "english",
+        ngrams: int = 1,
+        tokenizer: str | None = None,
+        min_df: int | float = 5,
+        max_df: int | float = 0.5,
+        max_vocab: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_fractions(val_fraction, test_fraction)
+        self.files = {
+            split: [given] if isinstance(given, str) else list(given)
+            for split, given in (("train", files), ("val", val_files), ("test", test_files))
+            if given is not None
+        }
+        if split_column is not None and len(self.files) > 1:
+            raise UserError(
+                "data.split_column: data.val_files or data.test_files tell the split too; expected one way."
+            )
+        columns = {"text": text_column, "id": id_column, "label": label_column, "split": split_column}
+        self.columns = {what: column for what, column in columns.items() if column is not None}
+        self.val_fraction = val_fraction
+        self.test_fraction = test_fraction
+        self.format = format
+        self.encoding = encoding
+        self.on_bad_rows = on_bad_rows
+        analyzer = Analyzer(
+            lowercase,
+            normalization,
+            strip_accents,
+            token_pattern,
+            min_length,
+            read_stop_words(stop_words),
+            ngrams,
+            tokenizer,
+        )
+        self.vectorizer = Vectorizer(analyzer, min_df, max_df, max_vocab)
+
+    def use(self, vocab: list[str], analyzer: dict[str, Any] | None) -> None:
+        """Count these words, cut as the analyser with these settings does; as a checkpoint has them.
+
+        Args:
+            vocab: The V words.
+            analyzer: Settings, or None for those of this data module.
+
+        Raises:
+            UserError: The checkpoint has a tokenizer that this data module does not name.
+        """
+        own = self.vectorizer.analyzer
+        if analyzer is None:
+            rank_zero_info(
+                f"Text: the checkpoint has {len(vocab):,} words but does not say how texts were cut into them; "
+                "they are cut as the arguments of the data say."
+            )
+        elif (tokenizer := analyzer.get("tokenizer")) != own.tokenizer:
+            # Nothing is imported because a file says so.
+            raise UserError(
+                f"data.tokenizer: {own.tokenizer}, the checkpoint's texts were cut by {tokenizer}; expected the same: "
+                f"--data.tokenizer {tokenizer or 'null'}."
+            )
+        else:
+            own = Analyzer.from_settings(analyzer)
+            rank_zero_info(f"Text: cut into the {len(vocab):,} words of the checkpoint, as its texts were.")
+        self.vectorizer = Vectorizer(own, vocab=vocab)
+
+    @property
+    def vocab(self) -> list[str]:
+        """The V words: those of the checkpoint, or those of the training documents."""
+        return super().vocab if self.vectorizer.vocab is None else self.vectorizer.vocab
+
+    @property
+    def vocab_size(self) -> int:
+        """V; the model's size is linked to it."""
+        return len(self.vocab)
+
+    @property
+    def analyzer_settings(self) -> dict[str, Any]:
+        """How texts become words, as simple values."""
+        return self.vectorizer.analyzer.settings()
+
+    def cache_key(self) -> dict[str, Any]:
+        """The arguments, and size and time of the files; those in the cloud are known by their address alone."""
+        vectorizer = self.vectorizer
+        given = None if vectorizer.vocab is None else sha256("\n".join(vectorizer.vocab).encode()).hexdigest()
+        return {
+            "files": {
+                split: [_identity(source) for source, _ in self._reader(split).sources()] for split in self.files
+            },
+            "columns": self.columns,
+            "format": self.format,
+            "encoding": self.encoding,
+            "on_bad_rows": self.on_bad_rows,
+            "analyzer": vectorizer.analyzer.settings(),
+            "tokenizer": vectorizer.analyzer.tokenizer_file(),
+            "df": [repr(vectorizer.min_df), repr(vectorizer.max_df), vectorizer.max_vocab],
+            "vocab": given,
+            "splits": [self.val_fraction, self.test_fraction, self.seed],
+        }
+
+    def build(self) -> BowCorpus:
+        """The corpus in memory."""
+        with TemporaryDirectory() as folder:
+            self.write(Path(folder) / "corpus")
+            corpus = BowCorpus.load(Path(folder) / "corpus")
+            assert corpus.beginnings is not None
+            return replace(
+                corpus,
+                indptr=np.array(corpus.indptr),
+                indices=np.array(corpus.indices),
+                counts=np.array(corpus.counts),
+                beginnings=Excerpts(np.array(corpus.beginnings.ends), np.array(corpus.beginnings.bytes)),
+            )
+
+    def write(self, folder: Path) -> None:
+        """Read and count the texts batch by batch; memory does not grow with them, but for the different words."""
+        names = ", ".join(name for files in self.files.values() for name in files)
+        rank_zero_info(f"Corpus: counting the words of {names}; once, the counts are kept.")
+        tables: list[pl.DataFrame] = []
+
+        def texts() -> Iterator[pl.Series]:
+            for batch in self._batches():
+                tables.append(batch.drop("text"))
+                writer.append_excerpts(Excerpts.of(batch["text"]))
+                yield batch["text"]
+
+        with CorpusWriter(folder) as writer, TemporaryDirectory(dir=folder.parent, prefix=".counts.") as temporary:
+            counted = self.vectorizer.count(texts(), Path(temporary))
+            documents = self._with_splits(pl.concat(tables))
+            _check_ids(documents["id"], self.columns.get("id"))
+            vocab, report = counted.choose(documents["split"].to_list())
+            for chunk in counted.chunks():
+                writer.append(*chunk)
+            writer.finish(vocab, documents, {"source": names, **report})
+        rank_zero_info(
+            f"Corpus: {len(documents):,} documents, {len(vocab):,} words; {report['empty_documents']:,} documents have "
+            "none of them (empty)."
+        )
+
+    def predict_dataloader(self) -> DataLoader[BowBatch]:
+        """All documents in the order of the input; with a checkpoint's words no corpus is made of them."""
+        if self.vectorizer.vocab is None:
+            return super().predict_dataloader()
+        return DataLoader(_Stream(self), batch_size=None, pin_memory=torch.cuda.is_available())
+
+    def _reader(self, split: str) -> TextReader:
+        return TextReader(self.files[split], self.columns, self.format, self.encoding, self.on_bad_rows)
+
+    def _batches(self) -> Iterator[pl.DataFrame]:
+        """All documents: ``text``, ``id``, ``label`` where there are such, and ``split`` where it is not drawn."""
+        row = num_null = 0
+        skipped: list[str] = []
+        for split in self.files:
+            reader = self._reader(split)
+            for batch in reader.batches():
+                numbers = pl.int_range(row, row + len(batch), eager=True).cast(pl.String)
+                if "id" not in batch.columns:
+                    batch = batch.with_columns(numbers.alias("id"))
+                if len(self.files) > 1:
+                    batch = batch.with_columns(split=pl.lit(split))
+                if "split" in self.columns:
+                    batch = batch.with_columns(_splits(batch["split"], self.columns["split"]))
+                columns = [name for name in ("text", "id", "split", "label") if name in batch.columns]
+                row += len(batch)
+                yield batch.select(columns)
+            num_null += reader.num_null
+            skipped += reader.skipped
+        if num_null:
+            rank_zero_info(f"Text: {num_null:,} of {row:,} documents have no text (null); they are kept as empty ones.")
+        if skipped:
+            more = f" and {len(skipped) - 3:,} more" if len(skipped) > 3 else ""
+            rank_zero_info(
+                f"Text: skipped {len(skipped):,} rows that cannot be read, beside {row:,} documents: "
+                f"{'; '.join(skipped[:3])}{more}"
+            )
+
+    def _with_splits(self, documents: pl.DataFrame) -> pl.DataFrame:
+        """With a ``split`` for each document: random ones among those that are to train."""
+        if "split" in self.columns:
+            return documents
+        if "split" not in documents.columns:
+            documents = documents.with_columns(split=pl.lit("train")).select("id", "split", pl.exclude("id", "split"))
+        val_fraction = 0.0 if "val" in self.files else self.val_fraction
+        test_fraction = 0.0 if "test" in self.files else self.test_fraction
+        is_drawn = documents["split"] == "train"
+        drawn = pl.Series(random_splits(int(is_drawn.sum()), val_fraction, test_fraction, self.seed))
+        return documents.with_columns(split=pl.concat([drawn, documents.filter(~is_drawn)["split"]]))
+
+
+class _Stream(IterableDataset[BowBatch]):
+    """Documents counted as they are read; each process counts its share of the batches."""
+
+    def __init__(self, data: TextDataModule) -> None:
+        self.data = data
+
+    def __iter__(self) -> Iterator[BowBatch]:
+        data = self.data
+        numbers = pl.Enum(data.vocab)
+
+        def batch_of(documents: pl.DataFrame) -> BowBatch:
+            counted = data.vectorizer.analyzer.count(documents["text"], numbers)
+            unknown = counted.num_words - counted.num_known
+            with np.errstate(invalid="ignore"):
+                oov_rate = pl.Series("oov_rate", unknown / counted.num_words).fill_nan(None)
+            batch = BowBatch.from_csr(counted.indptr, counted.indices, counted.counts, data.vocab_size)
+            batch.documents = documents.drop("text").with_columns(oov_rate)
+            return batch
+
+        several = torch.distributed.is_available() and torch.distributed.is_initialized()
+        rank, size = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if several else (0, 1)
+        mine = (documents for number, documents in enumerate(self._documents()) if number % size == rank)
+        yield from in_parallel(batch_of, mine)
+
+    def _documents(self) -> Iterator[pl.DataFrame]:
+        row = 0
+        for documents in self.data._batches():
+            numbered = documents.insert_column(0, pl.int_range(row, row + len(documents), eager=True).alias("row"))
+            yield from numbered.iter_slices(self.data.batch_size)
+            row += len(documents)
+
+
+def _identity(source: Path | str) -> list[str | int]:
+    if isinstance(source, str):
+        return [source]
+    status = source.stat()
+    return [str(source.resolve()), status.st_size, status.st_mtime_ns]
+
+
+def _splits(given: pl.Series, column: str) -> pl.Series:
+    splits = given.str.to_lowercase().replace_strict(SPLIT_NAMES, default=None, return_dtype=pl.String)
+    if splits.null_count():
+        raise UserError(
+            f"data.split_column: {column} holds {given.filter(splits.is_null())[0]!r}; expected train, val or test."
+        )
+    return splits
+
+
+def _check_ids(ids: pl.Series, column: str | None) -> None:
+    if ids.null_count():
+        raise UserError(
+            f"data.id_column: {ids.null_count()} documents have no {column}, number {ids.is_null().arg_max()} (from 0) "
+            "for one; expected a name for each."
+        )
+    if ids.n_unique() < len(ids):
+        repeated = ids.filter(ids.is_duplicated())
+        raise UserError(
+            f"data.id_column: {column or 'files'} repeats {repeated.n_unique()} of its names, {repeated[0]!r} for one; "
+            "expected a name of its own for each."
+        )
