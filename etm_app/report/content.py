@@ -301,8 +301,7 @@ class _Documents:
         rows = np.array(list(self._place), np.int64)
         table = self.corpus.documents[rows]
         labels = table["label"].to_list() if "label" in table.columns else [None] * len(rows)
-        excerpts = getattr(self.corpus, "excerpts", None)
-        texts = excerpts(rows) if excerpts is not None else None
+        texts = self.corpus.excerpts(rows)
         indptr, indices, counts, _ = self.corpus.select(rows)
         documents = []
         for place, (name, label) in enumerate(zip(table["id"].to_list(), labels, strict=True)):
