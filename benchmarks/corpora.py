@@ -6,7 +6,7 @@ from typing import Any
 import scipy.sparse as sp
 
 from etm_app import BowCorpus, BowDataModule, DocstringsDataModule, SyntheticDataModule
-from etm_app.data.newsgroups import read_paper_files
+from etm_app.data.paper_files import PaperFiles, read_paper_files
 
 __all__ = ["SavedCorpus", "docstrings", "newsgroups", "synthetic", "training_counts"]
 
@@ -30,7 +30,7 @@ class SavedCorpus(BowDataModule):
 
 def newsgroups(data_dir: Path) -> BowCorpus:
     """20 Newsgroups from the paper's files."""
-    return read_paper_files(data_dir)
+    return read_paper_files(PaperFiles(data_dir, "data_dir"))
 
 
 def docstrings() -> BowCorpus:

@@ -26,6 +26,7 @@ from etm_app.callbacks.prediction import ThetaWriter
 from etm_app.callbacks.topics import TopicTables
 
 # Imported so that their short names work as well: --data NewsgroupsDataModule.
+from etm_app.data.counts import CountsDataModule
 from etm_app.data.datamodule import BowDataModule
 from etm_app.data.docstrings import DocstringsDataModule
 from etm_app.data.newsgroups import NewsgroupsDataModule
@@ -36,7 +37,7 @@ from etm_app.model import ETM
 __all__ = ["ETMCLI", "check_checkpoint", "main", "vocab_size_of"]
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
-DATA_MODULES = (DocstringsDataModule, NewsgroupsDataModule, SyntheticDataModule)
+DATA_MODULES = (CountsDataModule, DocstringsDataModule, NewsgroupsDataModule, SyntheticDataModule)
 DESCRIPTION = "Embedded Topic Models: topics and words as points of one space, learned from your texts."
 
 

@@ -271,10 +271,12 @@ def test_a_printed_config_is_the_config(
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_a_config_from_fit_to_predict(config: Path, tmp_path: Path, paper_dir: Path, docstrings_cache: Path) -> None:
     content = yaml.safe_load(config.read_text(encoding="utf-8"))
-    newsgroups = (content.get("data") or {}).get("class_path", "").endswith("NewsgroupsDataModule")
-    paper = [f"--data.data_dir={paper_dir}", f"--data.cache_dir={tmp_path}"]
     docstrings = ['--data.packages=["json"]', "--data.min_df=1", "--data.min_words=5"]
-    data = paper if newsgroups else [*docstrings, f"--data.cache_dir={docstrings_cache}"]
+    data = {
+        "CountsDataModule": [f"--data.path={paper_dir}", f"--data.cache_dir={tmp_path}"],
+        "NewsgroupsDataModule": [f"--data.data_dir={paper_dir}", f"--data.cache_dir={tmp_path}"],
+        "DocstringsDataModule": [*docstrings, f"--data.cache_dir={docstrings_cache}"],
+    }[content["data"]["class_path"]]
     epochs = 2 * content.get("trainer", {}).get("check_val_every_n_epoch", 1)
     small = [*SMALL, "--data.steps_per_epoch=3", f"--trainer.max_epochs={epochs}"]
     where = [f"--trainer.default_root_dir={tmp_path}", "--trainer.accelerator=cpu", "--trainer.devices=1"]

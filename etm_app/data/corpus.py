@@ -16,9 +16,10 @@ from torch.utils.data import Dataset
 
 from etm_app.data.batch import BowBatch
 from etm_app.data.completion import first_half
+from etm_app.data.vocabulary import check_vocab
 from etm_app.errors import UserError
 
-__all__ = ["SPLITS", "BowCorpus", "BowDataset", "CorpusWriter", "check_vocab"]
+__all__ = ["SPLITS", "BowCorpus", "BowDataset", "CorpusWriter"]
 
 SPLITS = ("train", "val", "test")
 FORMAT_VERSION = 1
@@ -28,18 +29,6 @@ ARRAYS: dict[str, type[np.int64 | np.int32]] = {
     "counts": np.int32,
     "halves": np.int32,
 }
-
-
-def check_vocab(vocab: Sequence[str], name: str) -> None:
-    """Refuse words that repeat, or that do not fit on a line.
-
-    Raises:
-        UserError: There are some; ``name`` is what the message calls their list.
-    """
-    if repeated := len(vocab) - len(set(vocab)):
-        raise UserError(f"{name} repeats {repeated} of its words; expected each once.")
-    if broken := [word for word in vocab if "\n" in word]:
-        raise UserError(f"{name} has words with a line break, {broken[0]!r} for one; expected none.")
 
 
 @dataclass(frozen=True)
@@ -221,14 +210,15 @@ class CorpusWriter:
 
     def __init__(self, folder: Path, with_halves: bool = False) -> None:
         self.folder = folder
-        self._partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+        # Its name until it is finished; a place for scratch files too, for it vanishes with all that is in it.
+        self.partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
         self._arrays: dict[str, _GrowingArray] = {}
         self._names = [name for name in ARRAYS if with_halves or name != "halves"]
 
     def __enter__(self) -> "CorpusWriter":
-        self._partial.mkdir(parents=True)
+        self.partial.mkdir(parents=True)
         for name in self._names:
-            self._arrays[name] = _GrowingArray(self._partial / f"{name}.npy", ARRAYS[name])
+            self._arrays[name] = _GrowingArray(self.partial / f"{name}.npy", ARRAYS[name])
         self._arrays["indptr"].append(np.zeros(1, np.int64))
         return self
 
@@ -250,20 +240,20 @@ class CorpusWriter:
         """Add what belongs to all documents, as in `BowCorpus`, and give the folder its name."""
         for array in self._arrays.values():
             array.close()
-        (self._partial / "vocab.txt").write_bytes("".join(f"{word}\n" for word in vocab).encode("utf-8"))
-        documents.write_ipc(self._partial / "documents.arrow", compression="uncompressed")
+        (self.partial / "vocab.txt").write_bytes("".join(f"{word}\n" for word in vocab).encode("utf-8"))
+        documents.write_ipc(self.partial / "documents.arrow", compression="uncompressed")
         meta = {"format_version": FORMAT_VERSION, "vocab_size": len(vocab), **meta}
-        (self._partial / "meta.json").write_text(json.dumps(meta, indent=2, ensure_ascii=False), encoding="utf-8")
+        (self.partial / "meta.json").write_text(json.dumps(meta, indent=2, ensure_ascii=False), encoding="utf-8")
         if self.folder.exists():
             shutil.rmtree(self.folder)
-        self._partial.rename(self.folder)
+        self.partial.rename(self.folder)
 
     def __exit__(self, *error: object) -> None:
         try:
             for array in self._arrays.values():
                 array.close()
         finally:  # closing fails where the disk is full
-            shutil.rmtree(self._partial, ignore_errors=True)
+            shutil.rmtree(self.partial, ignore_errors=True)
 
 
 class _GrowingArray:
