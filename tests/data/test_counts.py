@@ -63,9 +63,7 @@ def write_npz(folder: Path, x: NDArray[np.int64], vocab: list[str]) -> Path:
 
 def write_mtx(folder: Path, x: NDArray[np.int64], vocab: list[str]) -> Path:
     write_vocab(folder, vocab)
-    scipy.io.mmwrite(
-        folder / "counts.mtx", sp.coo_array(x), comment="made for a test\n of two lines", symmetry="general"
-    )
+    scipy.io.mmwrite(folder / "counts.mtx", sp.coo_array(x), comment="two\n lines", symmetry="general")
     return folder
 
 
