@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -19,10 +19,10 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.utils.data import DataLoader, Sampler
 
 from etm_app.data.batch import BowBatch, as_batch
-from etm_app.data.corpus import BowCorpus, BowDataset
+from etm_app.data.corpus import SPLITS, BowCorpus, BowDataset
 from etm_app.errors import UserError
 
-__all__ = ["BowDataModule", "EpochShuffle", "training_set"]
+__all__ = ["BowDataModule", "EpochShuffle", "corpus_of", "training_set"]
 
 
 class EpochShuffle(Sampler[int]):
@@ -221,13 +221,33 @@ def training_set(datamodule: LightningDataModule | None, vocab_size: int) -> Bow
         return datamodule.training_set()
     if not is_overridden("train_dataloader", datamodule, LightningDataModule):
         return None
-    datamodule.setup("fit")  # it may be here to test alone
-    batches = [as_batch(batch, vocab_size, training=False) for batch in datamodule.train_dataloader()]
-    counts = sp.vstack([
-        sp.csr_array((batch.counts, batch.indices, batch.indptr), shape=(len(batch), vocab_size)) for batch in batches
-    ])  # fmt: skip
-    corpus = BowCorpus.from_matrix(counts, [str(word) for word in range(vocab_size)], ["train"] * counts.shape[0])
+    corpus = corpus_of(datamodule, vocab_size, ("train",))
     return BowDataset(corpus, corpus.rows("train"))
+
+
+def corpus_of(datamodule: LightningDataModule, vocab_size: int, splits: Sequence[str] = SPLITS) -> BowCorpus:
+    """The corpus of any data module.
+
+    Args:
+        datamodule: A BowDataModule, or one whose loaders yield dense counts [B, V]; these are run through once and
+            the counts are kept, sparse.
+        vocab_size: V.
+        splits: Whose loaders to run through, where the data module has them.
+    """
+    if isinstance(datamodule, BowDataModule):
+        return datamodule.corpus
+    counts = [sp.csr_array((0, vocab_size), dtype=np.float32)]
+    split_of: list[str] = []
+    for split in splits:
+        if not is_overridden(f"{split}_dataloader", datamodule, LightningDataModule):
+            continue
+        datamodule.setup("test" if split == "test" else "fit")
+        for item in getattr(datamodule, f"{split}_dataloader")():
+            batch = as_batch(item, vocab_size, training=False)
+            counts.append(sp.csr_array((batch.counts, batch.indices, batch.indptr), shape=(len(batch), vocab_size)))
+            split_of += [split] * len(batch)
+    vocab = getattr(datamodule, "vocab", None) or [str(word) for word in range(vocab_size)]
+    return BowCorpus.from_matrix(sp.vstack(counts), vocab, split_of)
 
 
 def _as_is(batch: BowBatch) -> BowBatch:
