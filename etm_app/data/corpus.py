@@ -22,7 +22,7 @@ from etm_app.errors import UserError
 __all__ = ["SPLITS", "BowCorpus", "BowDataset", "CorpusWriter"]
 
 SPLITS = ("train", "val", "test")
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 ARRAYS: dict[str, type[np.int64 | np.int32]] = {
     "indptr": np.int64,
     "indices": np.int32,
@@ -172,11 +172,7 @@ class BowCorpus:
             if meta.pop("format_version") != FORMAT_VERSION:
                 raise ValueError("written by another version")
             vocab_size = meta.pop("vocab_size")
-            arrays = {
-                name: np.load(folder / f"{name}.npy", mmap_mode="r")
-                for name in ARRAYS
-                if name != "halves" or (folder / "halves.npy").exists()
-            }
+            arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in meta.pop("arrays")}
             vocab = (
                 (folder / "vocab.txt").read_bytes().decode("utf-8").split("\n")[:-1]
             )  # splitlines knows too many ends
@@ -242,7 +238,7 @@ class CorpusWriter:
             array.close()
         (self.partial / "vocab.txt").write_bytes("".join(f"{word}\n" for word in vocab).encode("utf-8"))
         documents.write_ipc(self.partial / "documents.arrow", compression="uncompressed")
-        meta = {"format_version": FORMAT_VERSION, "vocab_size": len(vocab), **meta}
+        meta = {"format_version": FORMAT_VERSION, "vocab_size": len(vocab), "arrays": self._names, **meta}
         (self.partial / "meta.json").write_text(json.dumps(meta, indent=2, ensure_ascii=False), encoding="utf-8")
         if self.folder.exists():
             shutil.rmtree(self.folder)

@@ -1,8 +1,10 @@
 """Corpora as LightningDataModules."""
 
 import json
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -11,13 +13,14 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
 from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.utils.data import DataLoader, Sampler
 
+from etm_app import __version__
 from etm_app.data.batch import BowBatch, as_batch
 from etm_app.data.corpus import SPLITS, BowCorpus, BowDataset
 from etm_app.errors import UserError
@@ -128,27 +131,29 @@ class BowDataModule(LightningDataModule, ABC):
         return corpus
 
     def _cached(self, key: dict[str, Any]) -> BowCorpus:
-        digest = sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+        # Another version may count otherwise.
+        digest = sha256(json.dumps([__version__, key], sort_keys=True).encode()).hexdigest()[:16]
         folder = self.cache_dir.expanduser() / "corpora" / f"{type(self).__name__}-{digest}"
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder.with_suffix(".lock"))
-            with lock:  # a second process waits for the first one's corpus
+            _remove_unfinished(folder.parent)
+            with _alone(folder):
                 if folder.exists():
                     try:
                         corpus = BowCorpus.load(folder)
-                        rank_zero_info(f"Corpus: prepared before, reused from {folder}")
+                        rank_zero_info(f"Corpus: {_size(corpus)}, prepared before, reused from {folder}")
                         return corpus
                     except UserError as error:
                         rank_zero_info(f"Corpus: {error} Making it again.")
                 self.write(folder)
-                rank_zero_info(f"Corpus: prepared and kept in {folder}")
+                corpus = BowCorpus.load(folder)
+                rank_zero_info(f"Corpus: {_size(corpus)}, prepared and kept in {folder}")
+                return corpus
         except OSError as error:
             raise UserError(
                 f"data.cache_dir: cannot keep the prepared corpus in {folder.parent} ({error.strerror or error}); "
-                "expected a folder to write to: set --data.cache_dir."
+                "expected a folder to write to, with room for it: set --data.cache_dir."
             ) from error
-        return BowCorpus.load(folder)
 
     @property
     def vocab(self) -> list[str]:
@@ -205,6 +210,40 @@ class BowDataModule(LightningDataModule, ABC):
             # An own generator: making an iterator must not draw from the global one, or a resumed run would differ.
             generator=torch.Generator().manual_seed(self.seed),
         )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Only one process at a time makes a corpus; another waits, and then finds it."""
+    lock = FileLock(_lock_of(folder.parent, folder.name))
+    try:
+        lock.acquire(timeout=0.5)
+    except Timeout:
+        rank_zero_info(f"Corpus: waiting for another process, which prepares {folder}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock_of(folder: Path, name: str) -> Path:
+    return folder / f"{name}.lock"
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what processes that were killed had written: corpora without a name yet, whose lock nobody holds."""
+    for unfinished in folder.glob(".*.*"):
+        name = unfinished.name[1:].rpartition(".")[0]  # see CorpusWriter
+        try:
+            with FileLock(_lock_of(folder, name), timeout=0):
+                shutil.rmtree(unfinished, ignore_errors=True)
+        except Timeout:  # it is being written
+            continue
+
+
+def _size(corpus: BowCorpus) -> str:
+    return f"{len(corpus):,} documents, {corpus.vocab_size:,} words"
 
 
 def training_set(datamodule: LightningDataModule | None, vocab_size: int) -> BowDataset | None:

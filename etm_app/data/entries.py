@@ -57,7 +57,7 @@ class EntrySorter:
             grown[: len(self._per_document)] = self._per_document
             self._per_document = grown
         self._per_document[low:high] += np.bincount(documents - low, minlength=high - low)
-        np.stack([documents, words, counts], axis=1).astype(np.int32).tofile(self._file)
+        self._file.write(np.stack([documents, words, counts], axis=1).astype(np.int32).data)
 
     def documents(self, num_documents: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]]:
         """All documents in order, some at a time, as (indptr, indices, counts) in the form of `BowCorpus`.
@@ -92,7 +92,7 @@ class EntrySorter:
                 order = np.argsort(number, kind="stable")
                 ends = np.cumsum(np.bincount(number, minlength=len(files)))
                 for file_of_range, own in zip(files, np.split(piece[order], ends[:-1]), strict=True):
-                    own.tofile(file_of_range)
+                    file_of_range.write(own.data)
         for path in paths:
             yield np.fromfile(path, np.int32).reshape(-1, COLUMNS)
             path.unlink()
