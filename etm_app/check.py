@@ -67,6 +67,8 @@ class CheckingTrainer(Trainer):
             num_steps = -(-len(datamodule.train_dataloader()) // self.world_size)
         except TypeError:  # a stream of a user's own
             num_steps = None
+        embeddings = model.read_embeddings(corpus.vocab)
+        coverage = "" if embeddings is None else f"{embeddings.coverage}, in {model.embeddings}"
         memory, available = memory_of(model), _available(self.strategy.root_device)
         console = Console()
         for shown in (
@@ -74,7 +76,7 @@ class CheckingTrainer(Trainer):
             _lengths(statistics.splits["train"].lengths),
             _vocabulary(statistics),
             _frequent(statistics, corpus.vocab),
-            _training(self, model, num_steps, memory, available, self.strategy.root_device),
+            _training(self, model, num_steps, memory, available, coverage),
         ):
             console.print(shown)
             console.print()
@@ -181,7 +183,7 @@ def _training(
     num_steps: int | None,
     memory: dict[str, int],
     available: int | None,
-    device: torch.device,
+    coverage: str,
 ) -> Table:
     table = Table(title="Training", title_justify="left", show_header=False)
     table.add_row("topics", f"{len(model.topics.alpha):,}")
@@ -198,7 +200,9 @@ def _training(
         table.add_row("steps an epoch", f"{num_steps:,}{most}")
     parts_of_memory = ", ".join(f"{name} {_size(size)}" for name, size in memory.items() if size)
     table.add_row("memory, beside the data", f"about {_size(sum(memory.values()))} ({parts_of_memory})")
-    table.add_row("device", f"{device}{'' if available is None else f' with {_size(available)}'}")
+    if coverage:
+        table.add_row("pre-trained vectors", coverage)
+    table.add_row("device", f"{trainer.strategy.root_device}{'' if available is None else f' with {_size(available)}'}")
     return table
 
 
