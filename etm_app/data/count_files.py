@@ -358,7 +358,18 @@ class LongTable(CountFile):
                 )
 
     def _distinct(self, column: str) -> pl.Series:
-        return self._collect(self._rows.select(column).unique())[column]
+        """The values of a column, in no order; Polars' own `unique` takes memory for rows, not for values."""
+        distinct, pending, num_pending = pl.Series(column, dtype=pl.String), list[pl.Series](), 0
+        for batch in self._batches(self._rows.select(column)):
+            pending.append(batch[column].unique())
+            num_pending += len(pending[-1])
+            if num_pending > len(distinct) + CHUNK:  # seldom, or it would take longer than reading
+                distinct, pending, num_pending = pl.concat([distinct, *pending]).unique(), [], 0
+        return pl.concat([distinct, *pending]).unique()
+
+    @staticmethod
+    def _batches(query: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+        return query.collect_batches(chunk_size=CHUNK, maintain_order=False, engine="streaming")
 
     @staticmethod
     def _in_order(ids: pl.Series) -> pl.Series:
@@ -391,7 +402,7 @@ class LongTable(CountFile):
             .select("document", "row", "word", "count")
         )
         # Fails only where a file changes while it is read: all have been read through for their terms.
-        for batch in query.collect_batches(chunk_size=CHUNK, maintain_order=False, engine="streaming"):
+        for batch in self._batches(query):
             if len(strangers := batch.filter(pl.col("row").is_null())):
                 raise self.error(
                     self.where,
