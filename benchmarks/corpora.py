@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from etm_app import BowCorpus, BowDataModule, DocstringsDataModule, SyntheticDataModule
-from etm_app.data.newsgroups import read_paper_files
+from etm_app.data.paper_files import PaperFiles, read_paper_files
 
 __all__ = [
     "SavedCorpus", "docstrings", "long_docstrings", "newsgroups", "short_docstrings", "synthetic", "training_counts",
@@ -34,7 +34,7 @@ class SavedCorpus(BowDataModule):
 
 def newsgroups(data_dir: Path) -> BowCorpus:
     """20 Newsgroups from the paper's files."""
-    return read_paper_files(data_dir)
+    return read_paper_files(PaperFiles(data_dir, "data_dir"))
 
 
 def docstrings() -> BowCorpus:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from etm_app.data.batch import BowBatch
     from etm_app.data.corpus import BowCorpus
+    from etm_app.data.counts import CountsDataModule
     from etm_app.data.datamodule import BowDataModule
     from etm_app.data.docstrings import DocstringsDataModule
     from etm_app.data.newsgroups import NewsgroupsDataModule
@@ -21,6 +22,7 @@ _HOMES = {
     "BowBatch": "etm_app.data.batch",
     "BowCorpus": "etm_app.data.corpus",
     "BowDataModule": "etm_app.data.datamodule",
+    "CountsDataModule": "etm_app.data.counts",
     "DocstringsDataModule": "etm_app.data.docstrings",
     "NewsgroupsDataModule": "etm_app.data.newsgroups",
     "SyntheticDataModule": "etm_app.data.synthetic",
@@ -33,6 +35,7 @@ __all__ = [
     "BowBatch",
     "BowCorpus",
     "BowDataModule",
+    "CountsDataModule",
     "DocstringsDataModule",
     "NewsgroupsDataModule",
     "SyntheticDataModule",

@@ -30,8 +30,10 @@ from etm_app.callbacks.report import Report
 from etm_app.callbacks.tensorboard import TensorBoardTopics
 from etm_app.callbacks.terminal import make_console
 from etm_app.callbacks.topics import TopicTables
+from etm_app.check import CheckingTrainer
 
 # Imported so that their short names work as well: --data NewsgroupsDataModule.
+from etm_app.data.counts import CountsDataModule
 from etm_app.data.datamodule import BowDataModule
 from etm_app.data.docstrings import DocstringsDataModule
 from etm_app.data.newsgroups import NewsgroupsDataModule
@@ -42,8 +44,14 @@ from etm_app.model import ETM
 
 __all__ = ["ETMCLI", "check_checkpoint", "main", "vocab_size_of"]
 
-SUBCOMMANDS = ("fit", "validate", "test", "predict")
-DATA_MODULES = (DocstringsDataModule, NewsgroupsDataModule, SyntheticDataModule, TextDataModule)
+SUBCOMMANDS = ("fit", "validate", "test", "predict", "check")
+DATA_MODULES = (
+    CountsDataModule,
+    DocstringsDataModule,
+    NewsgroupsDataModule,
+    SyntheticDataModule,
+    TextDataModule,
+)
 DESCRIPTION = "Embedded Topic Models: topics and words as points of one space, learned from your texts."
 
 
@@ -107,7 +115,12 @@ def condense(message: str) -> str:
 
 
 class ETMCLI(LightningCLI):
-    """fit, validate, test and predict for an ETM over any bag-of-words data module."""
+    """check, fit, validate, test and predict for an ETM over any bag-of-words data module."""
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Lightning's, and `check`: methods of the trainer with the arguments that the command line fills in."""
+        return {"check": {"model", "datamodule"}, **LightningCLI.subcommands()}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks' arguments, the link of vocabulary sizes and the defaults."""
@@ -148,8 +161,14 @@ class ETMCLI(LightningCLI):
             data.use(self._checkpoint["vocab"], self._checkpoint.get("analyzer"))
         return vocab_size_of(data)
 
+    def before_instantiate_classes(self) -> None:
+        """Give `check` a model without weights."""
+        if self.subcommand == "check":
+            self.parser.add_instantiator(_on_meta, ETM, prepend=True)
+
     def before_fit(self) -> None:
         """Without validation documents there is no best model: keep the last, and train to the end."""
+        self.model.starts_anew = self._get(self.config, "ckpt_path") is None
         if not _has_documents(self.datamodule, "val_dataloader"):
             rank_zero_info("No validation documents: best.ckpt will be the model of the last epoch.")
             self._get(self.config_init, "checkpoint").monitor = None
@@ -251,7 +270,7 @@ def check_checkpoint(subcommand: str, path: str | Path | None) -> dict[str, Any]
         "--ckpt_path lightning_logs/version_0/checkpoints/best.ckpt, say."
     )
     if path is None:
-        if subcommand != "fit":
+        if subcommand not in ("fit", "check"):
             raise UserError(f"ckpt_path: {subcommand} without a checkpoint would use random weights; {expected}")
         return None
     if str(path) in ("best", "last", "hpc", "registry") or str(path).startswith("registry:"):
@@ -274,6 +293,11 @@ def _has_documents(datamodule: LightningDataModule, loader: str) -> bool:
     if isinstance(datamodule, BowDataModule):
         return len(datamodule.corpus.rows(loader.removesuffix("_dataloader"))) > 0
     return True
+
+
+def _on_meta(class_type: type[ETM], *args: Any, **kwargs: Any) -> ETM:
+    with torch.device("meta"):
+        return class_type(*args, **kwargs)
 
 
 def _class_path(of: type) -> str:
@@ -310,6 +334,7 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
         return ETMCLI(
             ETM,
             LightningDataModule,
+            trainer_class=CheckingTrainer,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             seed_everything_default=1,

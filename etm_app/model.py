@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFl
 from numpy.typing import NDArray
 from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import Metric
@@ -20,6 +21,7 @@ from etm_app.data.analyzer import Analyzer
 from etm_app.data.batch import BowBatch, as_batch
 from etm_app.data.corpus import BowDataset
 from etm_app.data.datamodule import training_set
+from etm_app.data.embeddings import Embeddings, read_embeddings
 from etm_app.errors import UserError
 from etm_app.metrics.elbo import Elbo
 from etm_app.metrics.perplexity import Perplexity
@@ -67,6 +69,9 @@ class ETM(LightningModule):
         optimizer: Makes the optimizer.
         lr_scheduler: Makes a schedule for the learning rate, stepped every epoch.
         queries: Words whose nearest neighbours among the embeddings are shown at the end.
+        embeddings: File with pre-trained word vectors that rho starts from: word2vec (text, or binary as ``.bin``),
+            GloVe, fastText ``.vec``, each also as ``.gz``, or ``.npz`` with ``words`` and ``vectors``. Set rho_size to
+            their dimensions. A warm start sets their length to embedding_scale and places the topics among them.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class ETM(LightningModule):
         ),
         lr_scheduler: LRSchedulerCallable | None = None,
         queries: list[str] = [],  # noqa: B006 - shown by --help, never changed
+        embeddings: Path | None = None,
     ) -> None:
         super().__init__()
         sizes = {
@@ -101,10 +107,11 @@ class ETM(LightningModule):
             if size < 1:
                 raise UserError(f"{name}: {size}; expected a whole number from 1.")
         # What only matters while running stays out of checkpoints, where it would overrule the command line.
-        self.save_hyperparameters(ignore=["optimizer", "lr_scheduler", "queries"])
+        self.save_hyperparameters(ignore=["optimizer", "lr_scheduler", "queries", "embeddings"])
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.queries = queries
+        self.embeddings = embeddings
         self.warm_start = warm_start
         self.embedding_scale = embedding_scale
         self.anchor = anchor
@@ -116,6 +123,9 @@ class ETM(LightningModule):
         self.vocab_size = vocab_size
         self.vocab: list[str] | None = None
         self.analyzer: dict[str, Any] | None = None  # how texts become words of the vocabulary: Analyzer's settings
+        # Lightning does not tell a model in time whether a checkpoint follows; without this, a start would be computed
+        # for nothing, and from a file of embeddings that is no longer needed.
+        self.starts_anew = True
         self.train_elbo = Elbo()
         self.elbo = Elbo()
         self.perplexity = Perplexity()
@@ -155,18 +165,42 @@ class ETM(LightningModule):
             self.training_set = training_set(datamodule, self.vocab_size)
         if stage == "fit":
             self._seed = torch.initial_seed()
-            if self.trainer.ckpt_path is None:
+            if self.starts_anew:
                 self._start()
 
     def _start(self) -> None:
         """Place the embeddings; before the processes are joined, which then all take those of the first."""
+        given = self.read_embeddings(self._known_vocab())
+        if given is not None:
+            rank_zero_info(f"Embeddings: {given.coverage} in {self.embeddings}")
+            with torch.no_grad():
+                self.topics.rho.copy_(torch.from_numpy(given.vectors))
         if self.warm_start and self.training_set is not None:
             counts = self.training_set.sample(MAX_DOCUMENTS).counts()
             num_topics, rho_size = self.topics.alpha.shape
-            rho, alpha = warm_start(counts, num_topics, rho_size, self.embedding_scale, self._seed % 2**32)
+            directions = None if given is None else given.directions()
+            seed = self._seed % 2**32
+            rho, alpha = warm_start(counts, num_topics, rho_size, self.embedding_scale, seed, directions)
             self.topics.place(torch.from_numpy(rho), torch.from_numpy(alpha))
-        elif not self.topics.rho.requires_grad:
+        elif given is None and not self.topics.rho.requires_grad:
             rank_zero_warn("train_embeddings: false without a warm start; the word embeddings rho stay random.")
+
+    def read_embeddings(self, vocab: list[str]) -> Embeddings | None:
+        """The pre-trained vectors of these words, if ``embeddings`` names a file.
+
+        Raises:
+            UserError: The file is missing or damaged, or its vectors have not rho_size dimensions.
+        """
+        if self.embeddings is None:
+            return None
+        read = read_embeddings(self.embeddings, vocab)
+        size, rho_size = read.vectors.shape[1], self.topics.rho.shape[1]
+        if size != rho_size:
+            raise UserError(
+                f"model.rho_size: {rho_size}, but the vectors in {self.embeddings} have {size} dimensions; "
+                f"expected as many: set --model.rho_size {size}."
+            )
+        return read
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> BowBatch:
         """Turn dense counts [B, V] of a user's own LightningDataModule into a BowBatch."""

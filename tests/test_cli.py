@@ -272,15 +272,16 @@ def test_a_printed_config_is_the_config(
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_a_config_from_fit_to_predict(config: Path, tmp_path: Path, paper_dir: Path, docstrings_cache: Path) -> None:
     content = yaml.safe_load(config.read_text(encoding="utf-8"))
-    data_module = (content.get("data") or {}).get("class_path", "").rpartition(".")[2]
-    paper = [f"--data.data_dir={paper_dir}", f"--data.cache_dir={tmp_path}"]
     docstrings = ['--data.packages=["json"]', "--data.min_df=1", "--data.min_words=5"]
     letters = "abcdefghijklmnop"
     lines = ["text", *(f"cat{letters[row % 16]} dog{letters[row % 7]}" for row in range(200))]
     (tmp_path / "texts.csv").write_text("\n".join(lines))
-    text = [f"--data.files={tmp_path / 'texts.csv'}", f"--data.cache_dir={tmp_path}"]
-    of_docstrings = [*docstrings, f"--data.cache_dir={docstrings_cache}"]
-    data = {"NewsgroupsDataModule": paper, "TextDataModule": text}.get(data_module, of_docstrings)
+    data = {
+        "CountsDataModule": [f"--data.path={paper_dir}", f"--data.cache_dir={tmp_path}"],
+        "NewsgroupsDataModule": [f"--data.data_dir={paper_dir}", f"--data.cache_dir={tmp_path}"],
+        "DocstringsDataModule": [*docstrings, f"--data.cache_dir={docstrings_cache}"],
+        "TextDataModule": [f"--data.files={tmp_path / 'texts.csv'}", f"--data.cache_dir={tmp_path}"],
+    }[content["data"]["class_path"].rpartition(".")[2]]
     epochs = 2 * content.get("trainer", {}).get("check_val_every_n_epoch", 1)
     small = [*SMALL, "--data.steps_per_epoch=3", f"--trainer.max_epochs={epochs}"]
     where = [f"--trainer.default_root_dir={tmp_path}", "--trainer.accelerator=cpu", "--trainer.devices=1"]

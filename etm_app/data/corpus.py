@@ -4,7 +4,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from torch.utils.data import Dataset
 
 from etm_app.data.batch import BowBatch
 from etm_app.data.completion import first_half
+from etm_app.data.vocabulary import check_vocab
 from etm_app.errors import UserError
 
-__all__ = ["SPLITS", "BowCorpus", "BowDataset", "CorpusWriter", "Excerpts", "GrowingArray", "check_vocab"]
+__all__ = ["SPLITS", "BowCorpus", "BowDataset", "CorpusWriter", "Excerpts", "GrowingArray"]
 
 SPLITS = ("train", "val", "test")
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 EXCERPT_LENGTH = 300  # characters
 ARRAYS: dict[str, type[np.int64 | np.int32]] = {
     "indptr": np.int64,
@@ -30,18 +31,6 @@ ARRAYS: dict[str, type[np.int64 | np.int32]] = {
     "halves": np.int32,
 }
 EXCERPTS: dict[str, type[np.int64 | np.uint8]] = {"excerpt_ends": np.int64, "excerpt_bytes": np.uint8}
-
-
-def check_vocab(vocab: Sequence[str], name: str) -> None:
-    """Refuse words that repeat, or that do not fit on a line.
-
-    Raises:
-        UserError: There are some; ``name`` is what the message calls their list.
-    """
-    if repeated := len(vocab) - len(set(vocab)):
-        raise UserError(f"{name} repeats {repeated} of its words; expected each once.")
-    if broken := [word for word in vocab if "\n" in word]:
-        raise UserError(f"{name} has words with a line break, {broken[0]!r} for one; expected none.")
 
 
 @dataclass(frozen=True)
@@ -207,6 +196,18 @@ class BowCorpus:
         positions = np.arange(indptr[-1]) + np.repeat(starts - indptr[:-1], lengths)
         return indptr, np.asarray(self.indices[positions]), np.asarray(self.counts[positions]), positions
 
+    def in_memory(self) -> "BowCorpus":
+        """The same corpus, which needs its folder no longer."""
+        texts = self.beginnings
+        return replace(
+            self,
+            indptr=np.array(self.indptr),
+            indices=np.array(self.indices),
+            counts=np.array(self.counts),
+            halves=None if self.halves is None else np.array(self.halves),
+            beginnings=None if texts is None else Excerpts(np.array(texts.ends), np.array(texts.bytes)),
+        )
+
     def save(self, folder: Path) -> None:
         """Write the corpus to a folder, all or nothing."""
         with CorpusWriter(folder, with_halves=self.halves is not None) as writer:
@@ -227,14 +228,9 @@ class BowCorpus:
             if meta.pop("format_version") != FORMAT_VERSION:
                 raise ValueError("written by another version")
             vocab_size = meta.pop("vocab_size")
-            arrays = {
-                name: np.load(folder / f"{name}.npy", mmap_mode="r")
-                for name in ARRAYS
-                if name != "halves" or (folder / "halves.npy").exists()
-            }
-            beginnings = None
-            if (folder / "excerpt_ends.npy").exists():
-                beginnings = Excerpts(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in EXCERPTS))
+            arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in meta.pop("arrays")}
+            excerpts = [arrays.pop(name) for name in EXCERPTS if name in arrays]
+            beginnings = Excerpts(*excerpts) if excerpts else None
             vocab = (
                 (folder / "vocab.txt").read_bytes().decode("utf-8").split("\n")[:-1]
             )  # splitlines knows too many ends
@@ -271,14 +267,15 @@ class CorpusWriter:
 
     def __init__(self, folder: Path, with_halves: bool = False) -> None:
         self.folder = folder
-        self._partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+        # Its name until it is finished; a place for scratch files too, for it vanishes with all that is in it.
+        self.partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
         self._arrays: dict[str, GrowingArray] = {}
         self._names = [name for name in ARRAYS if with_halves or name != "halves"]
 
     def __enter__(self) -> "CorpusWriter":
-        self._partial.mkdir(parents=True)
+        self.partial.mkdir(parents=True)
         for name in self._names:
-            self._arrays[name] = GrowingArray(self._partial / f"{name}.npy", ARRAYS[name])
+            self._arrays[name] = GrowingArray(self.partial / f"{name}.npy", ARRAYS[name])
         self._arrays["indptr"].append(np.zeros(1, np.int64))
         return self
 
@@ -300,7 +297,7 @@ class CorpusWriter:
         """Add the beginnings of the next documents, which need not be those of the last `append`."""
         for name in EXCERPTS:
             if name not in self._arrays:
-                self._arrays[name] = GrowingArray(self._partial / f"{name}.npy", EXCERPTS[name])
+                self._arrays[name] = GrowingArray(self.partial / f"{name}.npy", EXCERPTS[name])
         self._arrays["excerpt_ends"].append(excerpts.ends + len(self._arrays["excerpt_bytes"]))
         self._arrays["excerpt_bytes"].append(excerpts.bytes)
 
@@ -308,20 +305,20 @@ class CorpusWriter:
         """Add what belongs to all documents, as in `BowCorpus`, and give the folder its name."""
         for array in self._arrays.values():
             array.close()
-        (self._partial / "vocab.txt").write_bytes("".join(f"{word}\n" for word in vocab).encode("utf-8"))
-        documents.write_ipc(self._partial / "documents.arrow", compression="uncompressed")
-        meta = {"format_version": FORMAT_VERSION, "vocab_size": len(vocab), **meta}
-        (self._partial / "meta.json").write_text(json.dumps(meta, indent=2, ensure_ascii=False), encoding="utf-8")
+        (self.partial / "vocab.txt").write_bytes("".join(f"{word}\n" for word in vocab).encode("utf-8"))
+        documents.write_ipc(self.partial / "documents.arrow", compression="uncompressed")
+        meta = {"format_version": FORMAT_VERSION, "vocab_size": len(vocab), "arrays": list(self._arrays), **meta}
+        (self.partial / "meta.json").write_text(json.dumps(meta, indent=2, ensure_ascii=False), encoding="utf-8")
         if self.folder.exists():
             shutil.rmtree(self.folder)
-        self._partial.rename(self.folder)
+        self.partial.rename(self.folder)
 
     def __exit__(self, *error: object) -> None:
         try:
             for array in self._arrays.values():
                 array.close()
         finally:  # closing fails where the disk is full
-            shutil.rmtree(self._partial, ignore_errors=True)
+            shutil.rmtree(self.partial, ignore_errors=True)
 
 
 class GrowingArray:

@@ -1,8 +1,10 @@
 """Corpora as LightningDataModules."""
 
 import json
+import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -11,19 +13,20 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
 from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.utils.data import DataLoader, Sampler
 
+from etm_app import __version__
 from etm_app.data.batch import BowBatch, as_batch
-from etm_app.data.corpus import BowCorpus, BowDataset
+from etm_app.data.corpus import SPLITS, BowCorpus, BowDataset
 from etm_app.data.resident import ResidentDataset
 from etm_app.errors import UserError
 
-__all__ = ["BowDataModule", "EpochShuffle", "training_set"]
+__all__ = ["BowDataModule", "EpochShuffle", "content_digest", "corpus_of", "training_set"]
 
 
 class EpochShuffle(Sampler[int]):
@@ -129,27 +132,29 @@ class BowDataModule(LightningDataModule, ABC):
         return corpus
 
     def _cached(self, key: dict[str, Any]) -> BowCorpus:
-        digest = sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+        # Another version may count otherwise.
+        digest = sha256(json.dumps([__version__, key], sort_keys=True).encode()).hexdigest()[:16]
         folder = self.cache_dir.expanduser() / "corpora" / f"{type(self).__name__}-{digest}"
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder.with_suffix(".lock"))
-            with lock:  # a second process waits for the first one's corpus
+            _remove_unfinished(folder.parent)
+            with _alone(folder):
                 if folder.exists():
                     try:
                         corpus = BowCorpus.load(folder)
-                        rank_zero_info(f"Corpus: prepared before, reused from {folder}")
+                        rank_zero_info(f"Corpus: {_size(corpus)}, prepared before, reused from {folder}")
                         return corpus
                     except UserError as error:
                         rank_zero_info(f"Corpus: {error} Making it again.")
                 self.write(folder)
-                rank_zero_info(f"Corpus: prepared and kept in {folder}")
+                corpus = BowCorpus.load(folder)
+                rank_zero_info(f"Corpus: {_size(corpus)}, prepared and kept in {folder}")
+                return corpus
         except OSError as error:
             raise UserError(
                 f"data.cache_dir: cannot keep the prepared corpus in {folder.parent} ({error.strerror or error}); "
-                "expected a folder to write to: set --data.cache_dir."
+                "expected a folder to write to, with room for it: set --data.cache_dir."
             ) from error
-        return BowCorpus.load(folder)
 
     def use(self, vocab: list[str], analyzer: dict[str, Any] | None) -> None:
         """Take over the words of a checkpoint before anything is counted, where counts are made from texts.
@@ -230,6 +235,40 @@ class BowDataModule(LightningDataModule, ABC):
         )
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Only one process at a time makes a corpus; another waits, and then finds it."""
+    lock = FileLock(_lock_of(folder.parent, folder.name))
+    try:
+        lock.acquire(timeout=0.5)
+    except Timeout:
+        rank_zero_info(f"Corpus: waiting for another process, which prepares {folder}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock_of(folder: Path, name: str) -> Path:
+    return folder / f"{name}.lock"
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what processes that were killed had written: corpora without a name yet, whose lock nobody holds."""
+    for unfinished in folder.glob(".*.*"):
+        name = unfinished.name[1:].rpartition(".")[0]  # see CorpusWriter
+        try:
+            with FileLock(_lock_of(folder, name), timeout=0):
+                shutil.rmtree(unfinished, ignore_errors=True)
+        except Timeout:  # it is being written
+            continue
+
+
+def _size(corpus: BowCorpus) -> str:
+    return f"{len(corpus):,} documents, {corpus.vocab_size:,} words"
+
+
 def training_set(datamodule: LightningDataModule | None, vocab_size: int) -> BowDataset | None:
     """The training documents of any data module in order, or None where there are none.
 
@@ -244,14 +283,50 @@ def training_set(datamodule: LightningDataModule | None, vocab_size: int) -> Bow
         return datamodule.training_set()
     if not is_overridden("train_dataloader", datamodule, LightningDataModule):
         return None
-    datamodule.setup("fit")  # it may be here to test alone
-    batches = [as_batch(batch, vocab_size, training=False) for batch in datamodule.train_dataloader()]
-    counts = sp.vstack([
-        sp.csr_array((batch.counts, batch.indices, batch.indptr), shape=(len(batch), vocab_size)) for batch in batches
-    ])  # fmt: skip
-    corpus = BowCorpus.from_matrix(counts, [str(word) for word in range(vocab_size)], ["train"] * counts.shape[0])
+    corpus = corpus_of(datamodule, vocab_size, ("train",))
     return BowDataset(corpus, corpus.rows("train"))
+
+
+def corpus_of(datamodule: LightningDataModule, vocab_size: int, splits: Sequence[str] = SPLITS) -> BowCorpus:
+    """The corpus of any data module.
+
+    Args:
+        datamodule: A BowDataModule, or one whose loaders yield dense counts [B, V]; these are run through once and
+            the counts are kept, sparse.
+        vocab_size: V.
+        splits: Whose loaders to run through, where the data module has them.
+    """
+    if isinstance(datamodule, BowDataModule):
+        return datamodule.corpus
+    counts = [sp.csr_array((0, vocab_size), dtype=np.float32)]
+    split_of: list[str] = []
+    for split in splits:
+        if not is_overridden(f"{split}_dataloader", datamodule, LightningDataModule):
+            continue
+        datamodule.setup("test" if split == "test" else "fit")
+        for item in getattr(datamodule, f"{split}_dataloader")():
+            batch = as_batch(item, vocab_size, training=False)
+            counts.append(sp.csr_array((batch.counts, batch.indices, batch.indptr), shape=(len(batch), vocab_size)))
+            split_of += [split] * len(batch)
+    vocab = getattr(datamodule, "vocab", None) or [str(word) for word in range(vocab_size)]
+    return BowCorpus.from_matrix(sp.vstack(counts), vocab, split_of)
 
 
 def _as_is(batch: BowBatch) -> BowBatch:
     return batch
+
+
+def content_digest(path: Path) -> str:
+    """A file's part of a cache key: touched or copied it is the same one, edited it is not.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    digest = sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise UserError(f"data: {path} cannot be read ({error.strerror}); expected a file to read.") from error
+    return digest.hexdigest()

@@ -1,7 +1,6 @@
 """A user's own texts, from files."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from etm_app.data.analyzer import WORD, Analyzer, Normalization, read_stop_words
 from etm_app.data.batch import BowBatch
 from etm_app.data.corpus import SPLITS, BowCorpus, CorpusWriter, Excerpts
-from etm_app.data.datamodule import BowDataModule
+from etm_app.data.datamodule import BowDataModule, content_digest
 from etm_app.data.reader import Format, OnBadRows, TextReader
 from etm_app.data.splits import check_fractions, random_splits
 from etm_app.data.vectorizer import Vectorizer, in_parallel
@@ -166,12 +165,16 @@ class TextDataModule(BowDataModule):
         return self.vectorizer.analyzer.settings()
 
     def cache_key(self) -> dict[str, Any]:
-        """The arguments, and size and time of the files; those in the cloud are known by their address alone."""
+        """The arguments, and the content of the files; those in the cloud are known by their address alone."""
         vectorizer = self.vectorizer
         given = None if vectorizer.vocab is None else sha256("\n".join(vectorizer.vocab).encode()).hexdigest()
         return {
             "files": {
-                split: [_identity(source) for source, _ in self._reader(split).sources()] for split in self.files
+                split: [
+                    [source] if isinstance(source, str) else [name or source.name, content_digest(source)]
+                    for source, name in self._reader(split).sources()
+                ]
+                for split in self.files
             },
             "columns": self.columns,
             "format": self.format,
@@ -188,15 +191,7 @@ class TextDataModule(BowDataModule):
         """The corpus in memory."""
         with TemporaryDirectory() as folder:
             self.write(Path(folder) / "corpus")
-            corpus = BowCorpus.load(Path(folder) / "corpus")
-            assert corpus.beginnings is not None
-            return replace(
-                corpus,
-                indptr=np.array(corpus.indptr),
-                indices=np.array(corpus.indices),
-                counts=np.array(corpus.counts),
-                beginnings=Excerpts(np.array(corpus.beginnings.ends), np.array(corpus.beginnings.bytes)),
-            )
+            return BowCorpus.load(Path(folder) / "corpus").in_memory()
 
     def write(self, folder: Path) -> None:
         """Read and count the texts batch by batch; memory does not grow with them, but for the different words."""
@@ -303,13 +298,6 @@ class _Stream(IterableDataset[BowBatch]):
             numbered = documents.insert_column(0, pl.int_range(row, row + len(documents), eager=True).alias("row"))
             yield from numbered.iter_slices(self.data.batch_size)
             row += len(documents)
-
-
-def _identity(source: Path | str) -> list[str | int]:
-    if isinstance(source, str):
-        return [source]
-    status = source.stat()
-    return [str(source.resolve()), status.st_size, status.st_mtime_ns]
 
 
 def _splits(given: pl.Series, column: str) -> pl.Series:

@@ -14,7 +14,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from etm_app.data.analyzer import Analyzer, BatchCounts
-from etm_app.data.corpus import GrowingArray, check_vocab
+from etm_app.data.corpus import GrowingArray
+from etm_app.data.vocabulary import check_vocab
 from etm_app.errors import UserError
 
 __all__ = ["Vectorizer", "WordCounts", "in_parallel"]

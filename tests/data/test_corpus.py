@@ -160,8 +160,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize(
     ("name", "damage"),
-    # halves.npy may be missing: most corpora have none.
-    [(name, damage) for name in FILES for damage in DAMAGES if (name, damage) != ("halves.npy", "missing")],
+    [(name, damage) for name in FILES for damage in DAMAGES],
 )
 def test_a_damaged_folder_is_refused(tmp_path: Path, name: str, damage: str) -> None:
     corpus_of(X, halves=sp.csr_array(X // 2)).save(tmp_path / "corpus")

@@ -13,7 +13,7 @@ from scipy.io import savemat
 from sklearn.utils import Bunch
 
 from etm_app.data.corpus import BowCorpus
-from etm_app.data.newsgroups import NewsgroupsDataModule, read_paper_files
+from etm_app.data.newsgroups import NewsgroupsDataModule
 from etm_app.errors import UserError
 from tests.paper_files import REAL, write_paper_files, write_part, write_rows
 from tests.reference import dense
@@ -27,6 +27,10 @@ PARTS = {
     "ts": TS_H1 + TS_H2,
 }
 WITH_HALVES = {**PARTS, "ts_h1": TS_H1, "ts_h2": TS_H2}
+
+
+def read(folder: Path) -> BowCorpus:
+    return NewsgroupsDataModule(data_dir=folder).build()
 
 
 def split_of(corpus: BowCorpus, split: str) -> NDArray[np.int64]:
@@ -50,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("ending", [".mat", ""])
 @pytest.mark.parametrize("parts", [PARTS, WITH_HALVES], ids=["without halves", "with halves"])
 def test_ragged_files_are_read(tmp_path: Path, ending: str, parts: dict[str, NDArray[np.int64]]) -> None:
-    corpus = read_paper_files(write_paper_files(tmp_path, parts, VOCAB, ending=ending))
+    corpus = read(write_paper_files(tmp_path, parts, VOCAB, ending=ending))
     assert_holds(corpus, parts)
     assert corpus.vocab == VOCAB
     assert (corpus.halves is not None) == ("ts_h1" in parts)
@@ -61,7 +65,7 @@ def test_ragged_files_are_read(tmp_path: Path, ending: str, parts: dict[str, NDA
 def test_rectangular_files_are_read(tmp_path: Path, ending: str) -> None:
     x = np.array([[2, 0, 1, 0], [0, 4, 0, 1], [1, 1, 0, 0]])  # documents of two words each
     parts = {"tr": x, "va": x[:1], "ts": x[1:]}
-    assert_holds(read_paper_files(write_paper_files(tmp_path, parts, VOCAB, ending=ending, ragged=False)), parts)
+    assert_holds(read(write_paper_files(tmp_path, parts, VOCAB, ending=ending, ragged=False)), parts)
 
 
 def test_halves_of_the_files_score_document_completion(folder: Path) -> None:
@@ -75,12 +79,12 @@ def test_halves_of_the_files_score_document_completion(folder: Path) -> None:
 def test_repeated_words_and_zero_counts_are_summed(folder: Path) -> None:
     write_rows(folder, "va", "tokens", [[3, 0, 3], [1, 2]])
     write_rows(folder, "va", "counts", [[2, 1, 4], [0, 1]])
-    assert_holds(read_paper_files(folder), {**PARTS, "va": np.array([[1, 0, 0, 6], [0, 0, 1, 0]])})
+    assert_holds(read(folder), {**PARTS, "va": np.array([[1, 0, 0, 6], [0, 0, 1, 0]])})
 
 
 def test_a_part_may_have_no_documents(folder: Path) -> None:
     write_part(folder, "va", np.zeros((0, 4), np.int64))
-    assert_holds(read_paper_files(folder), {**PARTS, "va": np.zeros((0, 4), np.int64)})
+    assert_holds(read(folder), {**PARTS, "va": np.zeros((0, 4), np.int64)})
 
 
 class Payload:
@@ -101,7 +105,7 @@ def test_code_in_the_vocabulary_does_not_run(folder: Path) -> None:
     victim.unlink()
     (folder / "vocab.pkl").write_bytes(payload)
     with pytest.raises(UserError, match=r"vocab\.pkl was refused.*system"):
-        read_paper_files(folder)
+        read(folder)
     assert not victim.exists()
 
 

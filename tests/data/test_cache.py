@@ -1,0 +1,147 @@
+"""Prepared corpora on disk, with processes that come at once, are killed, or find no room."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from etm_app.data.counts import CountsDataModule
+from etm_app.data.datamodule import BowDataModule
+from tests.data.test_counts import VOCAB, X, assert_same, module, write_npz, write_parquet
+from tests.paper_files import write_part
+
+SLOW = """
+import sys, time
+from pathlib import Path
+
+from etm_app.data.corpus import CorpusWriter
+from etm_app.data.counts import CountsDataModule
+
+finish = CorpusWriter.finish
+
+
+def slowly(self, *args):
+    print("written", flush=True)
+    time.sleep(float(sys.argv[3]))
+    finish(self, *args)
+
+
+CorpusWriter.finish = slowly
+corpus = CountsDataModule(Path(sys.argv[1]), cache_dir=Path(sys.argv[2])).corpus
+print(len(corpus), corpus.counts.sum(), flush=True)
+"""
+
+
+def start(path: Path, cache: Path, seconds: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", SLOW, str(path), str(cache), str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def names(cache: Path) -> list[str]:
+    """What is in the cache but locks."""
+    return sorted(path.name for path in (cache / "corpora").iterdir() if path.suffix != ".lock")
+
+
+def test_of_two_processes_at_once_one_prepares_and_one_waits(tmp_path: Path) -> None:
+    path, cache = write_npz(tmp_path, X, VOCAB), tmp_path / "cache"
+    processes = [start(path, cache, 3.0) for _ in range(2)]
+    said = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert sorted(out.splitlines().count("written") for out, _ in said) == [0, 1]
+    assert all(out.splitlines()[-1] == f"90 {X.sum()}" for out, _ in said)
+    assert sum("prepared and kept in" in errors for _, errors in said) == 1
+    assert sum("waiting for another process" in errors and "reused from" in errors for _, errors in said) == 1
+    assert len(names(cache)) == 1
+
+
+def test_what_a_killed_process_left_is_removed_and_what_another_writes_is_not(tmp_path: Path) -> None:
+    path, cache = write_npz(tmp_path, X, VOCAB), tmp_path / "cache"
+    (tmp_path / "other").mkdir()
+    other = write_npz(tmp_path / "other", X[::-1], VOCAB)
+    killed, writing = start(path, cache, 60.0), start(other, cache, 60.0)
+    try:
+        for process in (killed, writing):
+            assert process.stdout is not None
+            assert process.stdout.readline() == "written\n"
+        assert len(names(cache)) == 2
+        assert all(name.startswith(".") for name in names(cache))
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.wait()
+        (tmp_path / "third").mkdir()
+        assert len(module(tmp_path, write_npz(tmp_path / "third", 2 * X, VOCAB)).corpus)  # another corpus sweeps, too
+        unfinished = [name for name in names(cache) if name.startswith(".")]
+        assert len(unfinished) == 1
+        assert len(module(tmp_path, path).corpus) == 90
+    finally:
+        for process in (killed, writing):
+            process.kill()
+            process.communicate()
+    assert len(module(tmp_path, other).corpus) == 90
+    assert not [name for name in names(cache) if name.startswith(".")]
+    assert len(names(cache)) == 3
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut"])
+@pytest.mark.parametrize(
+    "name", ["indptr.npy", "indices.npy", "counts.npy", "halves.npy", "vocab.txt", "documents.arrow", "meta.json"]
+)
+def test_a_broken_cache_is_made_again(
+    tmp_path: Path, paper_dir: Path, name: str, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = paper_dir
+    if name == "halves.npy":
+        path = tmp_path / "with_halves"
+        path.mkdir()
+        for file in paper_dir.iterdir():
+            (path / file.name).write_bytes(file.read_bytes())
+        for half in ("ts_h1", "ts_h2"):  # all tokens are in the first half, none in the second
+            write_part(path, half, X[75:] * (half == "ts_h1"))
+    expected = CountsDataModule(path).build()
+    assert (expected.halves is not None) == (name == "halves.npy")
+    assert_same(module(tmp_path, path).corpus, expected)
+    (damaged,) = (tmp_path / "cache").rglob(name)
+    if damage == "missing":
+        damaged.unlink()
+    else:
+        damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2] if damage == "cut" else b"")
+    caplog.clear()
+    assert_same(module(tmp_path, path).corpus, expected)
+    assert "Making it again" in caplog.text
+    assert_same(module(tmp_path, path).corpus, expected)
+
+
+NO_ROOM = """
+import resource, sys
+from etm_app.cli import main
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+main(["check", "--data=CountsDataModule", f"--data.path={sys.argv[1]}", f"--data.cache_dir={sys.argv[2]}"])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no resource limits")
+def test_without_room_one_line_says_so_and_nothing_stays(tmp_path: Path) -> None:
+    x = np.tile(X, (20, 1))
+    (tmp_path / "counts").mkdir()
+    path, cache = write_parquet(tmp_path / "counts", x, VOCAB), tmp_path / "cache"
+    command = [sys.executable, "-c", NO_ROOM, str(path), str(cache)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(said) == 1
+    assert "data.cache_dir" in said[0]
+    assert "too large" in said[0]
+    assert names(cache) == []
+
+
+def test_another_version_prepares_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_npz(tmp_path, X, VOCAB)
+    assert len(module(tmp_path, path).corpus) == 90
+    monkeypatch.setattr(sys.modules[BowDataModule.__module__], "__version__", "99")
+    assert len(module(tmp_path, path).corpus) == 90
+    assert len(names(tmp_path / "cache")) == 2
