@@ -58,8 +58,8 @@ class ETM(LightningModule):
         train_embeddings: Whether the word embeddings rho are learned.
         warm_start: Whether rho and alpha start from the corpus (latent semantic analysis, k-means), not at random.
         embedding_scale: Length of the embeddings at a warm start; longer ones make more pointed topics.
-        anchor: Weight of the squared distance of the embeddings from their warm start in the loss; more makes topics
-            more coherent and different, less makes held-out perplexity lower.
+        anchor: Weight of the squared distance of the embeddings from their warm start in the loss, frequent words
+            before rare ones; more makes topics more coherent and different, less makes held-out perplexity lower.
         word_dropout: Share of a document's words that the encoder does not see in training, while all are to be
             reconstructed; what it learns holds better for new documents.
         normalize_posterior: Whether every topic's mu has mean 0 and variance 1 over the training documents, which
@@ -85,7 +85,7 @@ class ETM(LightningModule):
         train_embeddings: bool = True,
         warm_start: bool = True,
         embedding_scale: PositiveFloat = 4.0,
-        anchor: NonNegativeFloat = 25.0,
+        anchor: NonNegativeFloat = 15.0,
         word_dropout: ClosedUnitInterval = 0.6,
         normalize_posterior: bool = True,
         learn_prior: bool = True,
@@ -181,7 +181,8 @@ class ETM(LightningModule):
             directions = None if given is None else given.directions()
             seed = self._seed % 2**32
             rho, alpha = warm_start(counts, num_topics, rho_size, self.embedding_scale, seed, directions)
-            self.topics.place(torch.from_numpy(rho), torch.from_numpy(alpha))
+            frequency = np.bincount(counts.indices, minlength=self.vocab_size)
+            self.topics.place(*map(torch.from_numpy, (rho, alpha, frequency)))
         elif given is None and not self.topics.rho.requires_grad:
             rank_zero_warn("train_embeddings: false without a warm start; the word embeddings rho stay random.")
 
@@ -442,6 +443,6 @@ class ETM(LightningModule):
             )
         self.vocab = trained
         self.analyzer = checkpoint.get("analyzer") or self.analyzer
-        for name in ("rho_anchor", "alpha_anchor"):  # absent from a model that has not been placed yet
+        for name in ("rho_anchor", "alpha_anchor", "word_weight"):  # absent from a model that has not been placed yet
             if (anchor := checkpoint["state_dict"].get(f"topics.{name}")) is not None:
                 setattr(self.topics, name, torch.empty_like(anchor, device=self.device))

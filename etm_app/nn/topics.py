@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 __all__ = ["Topics"]
@@ -26,22 +27,37 @@ class Topics(nn.Module):
         self.alpha = nn.Parameter(torch.empty(num_topics, rho_size).uniform_(-bound, bound))
         self.register_buffer("rho_anchor", None)
         self.register_buffer("alpha_anchor", None)
+        self.register_buffer("word_weight", None)
         self.rho_anchor: Tensor | None
         self.alpha_anchor: Tensor | None
+        self.word_weight: Tensor | None
 
-    def place(self, rho: Tensor, alpha: Tensor) -> None:
-        """Start from these embeddings, rho [V, L] and alpha [K, L], and measure `drift` from them."""
+    def place(self, rho: Tensor, alpha: Tensor, frequency: Tensor) -> None:
+        """Start from these embeddings, and measure `drift` from them.
+
+        Args:
+            rho: Of the words, [V, L].
+            alpha: Of the topics, [K, L].
+            frequency: Documents with each word, [V].
+        """
         with torch.no_grad():
             self.rho.copy_(rho)
             self.alpha.copy_(alpha)
         self.rho_anchor, self.alpha_anchor = self.rho.detach().clone(), self.alpha.detach().clone()
+        # Frequent words are what topics are known by, and what the data pull at most; to hold rare ones costs likelihood.
+        weight = frequency.to(self.rho) + 1
+        self.word_weight = weight / weight.mean()
 
     def drift(self) -> Tensor:
-        """Mean squared distance of the word and of the topic embeddings from where they were placed, summed."""
-        if self.rho_anchor is None or self.alpha_anchor is None:
+        """Mean squared distance of the word and of the topic embeddings from where they were placed, summed.
+
+        Words weigh by their document frequency.
+        """
+        if self.rho_anchor is None or self.alpha_anchor is None or self.word_weight is None:
             return self.alpha.new_zeros(())
-        words = F.mse_loss(self.rho, self.rho_anchor, reduction="sum") / len(self.rho)
-        return words + F.mse_loss(self.alpha, self.alpha_anchor, reduction="sum") / len(self.alpha)
+        words: Tensor = _WeightedDistance.apply(self.rho, self.rho_anchor, self.word_weight)  # type: ignore[no-untyped-call]
+        topics: Tensor = F.mse_loss(self.alpha, self.alpha_anchor, reduction="sum") / len(self.alpha)
+        return words + topics
 
     def forward(self) -> Tensor:
         """The topics, a word a row: beta [V, K], each column on the simplex."""
@@ -52,3 +68,21 @@ class Topics(nn.Module):
     @property
     def _softmax_type(self) -> torch.dtype:
         return torch.promote_types(self.rho.dtype, torch.float32)
+
+
+class _WeightedDistance(torch.autograd.Function):
+    """Σ weight_v ‖x_v − y_v‖² / V; autograd's own would hold and pass over five arrays of the size of rho."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        difference = x - y
+        distance = torch.linalg.vecdot(difference, difference)
+        ctx.save_for_backward(difference.mul_(weight[:, None]))
+        mean: Tensor = weight @ distance / len(x)
+        return mean
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
+        (weighted,) = ctx.saved_tensors
+        return weighted * (2 * grad / len(weighted)), None, None
