@@ -44,7 +44,7 @@ class Topics(nn.Module):
             self.rho.copy_(rho)
             self.alpha.copy_(alpha)
         self.rho_anchor, self.alpha_anchor = self.rho.detach().clone(), self.alpha.detach().clone()
-        # Frequent words are what topics are known by, and what the data pull at most; to hold rare ones costs likelihood.
+        # Topics are known by frequent words, and the data pull at these most; holding rare ones costs likelihood.
         weight = frequency.to(self.rho) + 1
         self.word_weight = weight / weight.mean()
 
@@ -76,10 +76,9 @@ class _WeightedDistance(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
         difference = x - y
-        distance = torch.linalg.vecdot(difference, difference)
-        ctx.save_for_backward(difference.mul_(weight[:, None]))
-        mean: Tensor = weight @ distance / len(x)
-        return mean
+        weighted = difference * weight[:, None]
+        ctx.save_for_backward(weighted)
+        return torch.dot(weighted.view(-1), difference.view(-1)) / len(x)
 
     @staticmethod
     @once_differentiable
