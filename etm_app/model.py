@@ -58,8 +58,8 @@ class ETM(LightningModule):
         train_embeddings: Whether the word embeddings rho are learned.
         warm_start: Whether rho and alpha start from the corpus (latent semantic analysis, k-means), not at random.
         embedding_scale: Length of the embeddings at a warm start; longer ones make more pointed topics.
-        anchor: Weight of the squared distance of the embeddings from their warm start in the loss, frequent words
-            before rare ones; more makes topics more coherent and different, less makes held-out perplexity lower.
+        anchor: Weight of the squared distance of the embeddings from their warm start in the loss, for each different
+            word of a document; more makes topics more coherent and different, less makes held-out perplexity lower.
         word_dropout: Share of a document's words that the encoder does not see in training, while all are to be
             reconstructed; what it learns holds better for new documents.
         normalize_posterior: Whether every topic's mu has mean 0 and variance 1 over the training documents, which
@@ -85,7 +85,7 @@ class ETM(LightningModule):
         train_embeddings: bool = True,
         warm_start: bool = True,
         embedding_scale: PositiveFloat = 4.0,
-        anchor: NonNegativeFloat = 20.0,
+        anchor: NonNegativeFloat = 0.3,
         word_dropout: ClosedUnitInterval = 0.6,
         normalize_posterior: bool = True,
         learn_prior: bool = True,
@@ -181,7 +181,8 @@ class ETM(LightningModule):
             directions = None if given is None else given.directions()
             seed = self._seed % 2**32
             rho, alpha = warm_start(counts, num_topics, rho_size, self.embedding_scale, seed, directions)
-            frequency = np.bincount(counts.indices, minlength=self.vocab_size)
+            # Plus one: a word of no document here is held as well, if loosely.
+            frequency = (np.bincount(counts.indices, minlength=self.vocab_size) + 1) / (counts.shape[0] + 1)
             self.topics.place(*map(torch.from_numpy, (rho, alpha, frequency)))
         elif given is None and not self.topics.rho.requires_grad:
             rank_zero_warn("train_embeddings: false without a warm start; the word embeddings rho stay random.")

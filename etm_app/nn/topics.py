@@ -38,26 +38,26 @@ class Topics(nn.Module):
         Args:
             rho: Of the words, [V, L].
             alpha: Of the topics, [K, L].
-            frequency: Documents with each word, [V].
+            frequency: Share of the documents with each word, [V].
         """
         with torch.no_grad():
             self.rho.copy_(rho)
             self.alpha.copy_(alpha)
         self.rho_anchor, self.alpha_anchor = self.rho.detach().clone(), self.alpha.detach().clone()
-        # Topics are known by frequent words, and the data pull at these most; holding rare ones costs likelihood.
-        weight = frequency.to(self.rho) + 1
-        self.word_weight = weight / weight.mean()
+        self.word_weight = frequency.to(self.rho)
 
     def drift(self) -> Tensor:
-        """Mean squared distance of the word and of the topic embeddings from where they were placed, summed.
+        """Squared distance of the embeddings from where they were placed, summed over the different words of a document.
 
-        Words weigh by their document frequency.
+        For each of the words its own and, on average over the topics, a topic's: like the likelihood, it grows with the
+        number of words, and counts frequent ones, by which topics are known, before rare ones.
         """
         if self.rho_anchor is None or self.alpha_anchor is None or self.word_weight is None:
             return self.alpha.new_zeros(())
         words: Tensor = _WeightedDistance.apply(self.rho, self.rho_anchor, self.word_weight)  # type: ignore[no-untyped-call]
-        topics: Tensor = F.mse_loss(self.alpha, self.alpha_anchor, reduction="sum") / len(self.alpha)
-        return words + topics
+        topics = F.mse_loss(self.alpha, self.alpha_anchor, reduction="sum") / len(self.alpha)
+        total: Tensor = words + self.word_weight.sum() * topics
+        return total
 
     def forward(self) -> Tensor:
         """The topics, a word a row: beta [V, K], each column on the simplex."""
@@ -71,17 +71,17 @@ class Topics(nn.Module):
 
 
 class _WeightedDistance(torch.autograd.Function):
-    """Σ weight_v ‖x_v − y_v‖² / V; autograd's own would hold and pass over five arrays of the size of rho."""
+    """Σ weight_v ‖x_v − y_v‖²; autograd's own would hold and pass over five arrays of the size of rho."""
 
     @staticmethod
     def forward(ctx, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
         difference = x - y
         weighted = difference * weight[:, None]
         ctx.save_for_backward(weighted)
-        return torch.dot(weighted.view(-1), difference.view(-1)) / len(x)
+        return torch.dot(weighted.view(-1), difference.view(-1))
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
         (weighted,) = ctx.saved_tensors
-        return weighted * (2 * grad / len(weighted)), None, None
+        return weighted * (2 * grad), None, None
