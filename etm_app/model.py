@@ -85,7 +85,7 @@ class ETM(LightningModule):
         train_embeddings: bool = True,
         warm_start: bool = True,
         embedding_scale: PositiveFloat = 4.0,
-        anchor: NonNegativeFloat = 0.3,
+        anchor: NonNegativeFloat = 0.35,
         word_dropout: ClosedUnitInterval = 0.6,
         normalize_posterior: bool = True,
         learn_prior: bool = True,

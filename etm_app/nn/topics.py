@@ -49,8 +49,8 @@ class Topics(nn.Module):
     def drift(self) -> Tensor:
         """Squared distance of the embeddings from where they were placed, summed over the different words of a document.
 
-        For each of the words its own and, on average over the topics, a topic's: like the likelihood, it grows with the
-        number of words, and counts frequent ones, by which topics are known, before rare ones.
+        For each of the words its own and, on average over the topics, a topic's: like the likelihood, it grows with
+        the number of words, and counts frequent ones, by which topics are known, before rare ones.
         """
         if self.rho_anchor is None or self.alpha_anchor is None or self.word_weight is None:
             return self.alpha.new_zeros(())
