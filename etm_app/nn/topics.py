@@ -47,7 +47,7 @@ class Topics(nn.Module):
         self.word_weight = frequency.to(self.rho)
 
     def drift(self) -> Tensor:
-        """Squared distance of the embeddings from where they were placed, summed over the different words of a document.
+        """Squared distance of the embeddings from where they were placed, over the different words of a document.
 
         For each of the words its own and, on average over the topics, a topic's: like the likelihood, it grows with
         the number of words, and counts frequent ones, by which topics are known, before rare ones.
