@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from etm_app.callbacks.terminal import make_console
 from etm_app.data.datamodule import corpus_of
 from etm_app.data.statistics import CorpusStatistics, corpus_statistics
 from etm_app.model import ETM
@@ -70,7 +70,7 @@ class CheckingTrainer(Trainer):
         embeddings = model.read_embeddings(corpus.vocab)
         coverage = "" if embeddings is None else f"{embeddings.coverage}, in {model.embeddings}"
         memory, available = memory_of(model), _available(self.strategy.root_device)
-        console = Console()
+        console = make_console()
         for shown in (
             _documents(statistics),
             _lengths(statistics.splits["train"].lengths),
