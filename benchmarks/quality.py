@@ -19,12 +19,11 @@ from corpora import docstrings, long_docstrings, newsgroups, short_docstrings
 from jsonargparse import auto_cli
 from numpy.typing import NDArray
 from peers import NMF, PAPER, EmbeddedTopicModel, Etm, GensimLda, SklearnLda, TomotopyLda, TopicModel
-from sklearn.metrics import normalized_mutual_info_score
-from sklearn.metrics.cluster import contingency_matrix
 from tables import show
 
 from etm_app import BowCorpus
 from etm_app.data.corpus import BowDataset
+from etm_app.metrics.agreement import topic_agreement
 from etm_app.metrics.perplexity import Perplexity
 from etm_app.metrics.topics import npmi_coherence, topic_diversity
 from etm_app.metrics.usage import duplicate_topics
@@ -85,8 +84,7 @@ def of_documents(model: TopicModel, beta: NDArray[np.float64], corpus: BowCorpus
     if "label" in corpus.documents.columns:
         proportions, known = theta(test.counts())
         labels, topics = corpus.documents["label"].to_numpy()[rows][known], proportions[known].argmax(axis=1)
-        values["nmi"] = float(normalized_mutual_info_score(labels, topics))
-        values["purity"] = float(contingency_matrix(labels, topics).max(axis=0).sum() / len(labels))
+        values |= topic_agreement(topics, labels)
     return values
 
 

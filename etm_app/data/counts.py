@@ -16,7 +16,7 @@ from etm_app.data.count_files import CountFile, Entries, LongTable, MatrixMarket
 from etm_app.data.datamodule import BowDataModule, content_digest
 from etm_app.data.entries import LARGEST, EntrySorter
 from etm_app.data.paper_files import PaperFiles, read_paper_files
-from etm_app.data.splits import check_fractions, random_splits
+from etm_app.data.splits import check_fractions, draw_splits
 from etm_app.data.vocabulary import read_vocab
 from etm_app.errors import UserError
 
@@ -309,15 +309,10 @@ class CountsDataModule(BowDataModule):
                 )
             documents = documents.with_columns(table.get_columns())
         if table is None or "split" not in table:
-            is_train = (documents["split"] == "train").to_numpy()
-            splits = documents["split"].to_numpy().astype(object)
-            splits[is_train] = random_splits(
-                int(is_train.sum()),
-                0.0 if self.val_path else self.val_fraction,
-                0.0 if self.test_path else self.test_fraction,
-                self.seed,
-            )
-            documents = documents.with_columns(split=pl.Series(splits.tolist(), dtype=pl.String))
+            val_fraction = 0.0 if self.val_path else self.val_fraction
+            test_fraction = 0.0 if self.test_path else self.test_fraction
+            drawn = draw_splits(documents["split"], val_fraction, test_fraction, self.seed)
+            documents = documents.with_columns(split=drawn)
         return documents
 
 

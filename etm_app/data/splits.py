@@ -1,10 +1,11 @@
 """Which documents train, validate and test."""
 
 import numpy as np
+import polars as pl
 
 from etm_app.errors import UserError
 
-__all__ = ["check_fractions", "random_splits"]
+__all__ = ["check_fractions", "draw_splits", "random_splits"]
 
 
 def check_fractions(val_fraction: float, test_fraction: float) -> None:
@@ -42,3 +43,18 @@ def random_splits(num_documents: int, val_fraction: float, test_fraction: float,
     splits[order[:num_val]] = "val"
     splits[order[num_val : num_val + num_test]] = "test"
     return splits.tolist()
+
+
+def draw_splits(splits: pl.Series, val_fraction: float, test_fraction: float, seed: int) -> pl.Series:
+    """Draw validation and test documents among those that are to train; the others keep their split.
+
+    Args:
+        splits: train, val or test of each document, [D].
+        val_fraction: Share of the training documents for validation.
+        test_fraction: Share of the training documents for testing.
+        seed: Another seed draws another split.
+    """
+    is_train = (splits == "train").to_numpy()
+    drawn = splits.to_numpy().astype(object)
+    drawn[is_train] = random_splits(int(is_train.sum()), val_fraction, test_fraction, seed)
+    return pl.Series("split", drawn.tolist(), dtype=pl.String)

@@ -17,7 +17,7 @@ from etm_app.data.batch import BowBatch
 from etm_app.data.corpus import SPLITS, BowCorpus, CorpusWriter, Excerpts
 from etm_app.data.datamodule import BowDataModule, content_digest
 from etm_app.data.reader import Format, OnBadRows, TextReader
-from etm_app.data.splits import check_fractions, random_splits
+from etm_app.data.splits import check_fractions, draw_splits
 from etm_app.data.vectorizer import Vectorizer, in_parallel
 from etm_app.errors import UserError
 
@@ -263,9 +263,7 @@ class TextDataModule(BowDataModule):
             documents = documents.with_columns(split=pl.lit("train")).select("id", "split", pl.exclude("id", "split"))
         val_fraction = 0.0 if "val" in self.files else self.val_fraction
         test_fraction = 0.0 if "test" in self.files else self.test_fraction
-        is_drawn = documents["split"] == "train"
-        drawn = pl.Series(random_splits(int(is_drawn.sum()), val_fraction, test_fraction, self.seed))
-        return documents.with_columns(split=pl.concat([drawn, documents.filter(~is_drawn)["split"]]))
+        return documents.with_columns(split=draw_splits(documents["split"], val_fraction, test_fraction, self.seed))
 
 
 class _Stream(IterableDataset[BowBatch]):

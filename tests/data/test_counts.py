@@ -24,7 +24,7 @@ from etm_app.data.entries import EntrySorter
 from etm_app.data.newsgroups import NewsgroupsDataModule
 from etm_app.errors import UserError
 from tests.conftest import SMALL
-from tests.data.test_corpus import ARRAYS, dense_corpus
+from tests.data.test_corpus import assert_equal, dense_corpus
 from tests.paper_files import write_paper_files
 from tests.planted import SPLITS, VOCAB, planted_counts
 from tests.strategies import over_corpora
@@ -255,27 +255,15 @@ def paper(tmp_path: Path, paper_dir: Path) -> Path:
     return folder
 
 
-def assert_same(actual: BowCorpus, expected: BowCorpus) -> None:
-    for name in ARRAYS:
-        ours, theirs = getattr(actual, name), getattr(expected, name)
-        assert (ours is None) == (theirs is None)
-        if theirs is not None:
-            np.testing.assert_array_equal(ours, theirs)
-            assert ours.dtype == theirs.dtype
-    assert actual.vocab == expected.vocab
-    assert actual.documents.equals(expected.documents)
-    assert actual.meta == expected.meta
-
-
 def test_the_papers_files_are_the_same_by_either_module(paper: Path, tmp_path: Path) -> None:
     expected = NewsgroupsDataModule(data_dir=paper).corpus
-    assert_same(module(tmp_path, paper).corpus, expected)
-    assert_same(module(tmp_path, paper / "bow_va_counts.mat").corpus, expected)
+    assert_equal(module(tmp_path, paper).corpus, expected)
+    assert_equal(module(tmp_path, paper / "bow_va_counts.mat").corpus, expected)
 
 
 @pytest.mark.skipif(not REAL.exists(), reason=f"the paper's files are not in {REAL}")
 def test_the_real_corpus_is_the_same_by_either_module(tmp_path: Path) -> None:
-    assert_same(module(tmp_path, REAL).corpus, NewsgroupsDataModule(data_dir=REAL).corpus)
+    assert_equal(module(tmp_path, REAL).corpus, NewsgroupsDataModule(data_dir=REAL).corpus)
 
 
 def test_the_papers_layout_under_another_name_with_a_text_vocabulary(paper: Path, tmp_path: Path) -> None:
@@ -284,7 +272,7 @@ def test_the_papers_layout_under_another_name_with_a_text_vocabulary(paper: Path
         path.rename(path.with_name(path.name.replace("bow_", "my_own_")))
     (paper / "vocab.pkl").unlink()
     write_vocab(paper, VOCAB)
-    assert_same(module(tmp_path, paper).build(), expected)
+    assert_equal(module(tmp_path, paper).build(), expected)
 
 
 def test_parts_without_files_are_drawn(paper: Path, tmp_path: Path) -> None:
@@ -504,7 +492,7 @@ def test_the_cache_follows_content_not_times(tmp_path: Path, caplog: pytest.LogC
     path.rename(moved / path.name)
     write_vocab(moved, VOCAB)
     caplog.clear()
-    assert_same(module(tmp_path, moved / path.name).corpus, first)
+    assert_equal(module(tmp_path, moved / path.name).corpus, first)
     assert "reused from" in caplog.text
     changed = X.copy()
     changed[0, 0] += 1
