@@ -11,7 +11,8 @@ import pytest
 
 from etm_app.data.counts import CountsDataModule
 from etm_app.data.datamodule import BowDataModule
-from tests.data.test_counts import VOCAB, X, assert_same, module, write_npz, write_parquet
+from tests.data.test_corpus import assert_equal
+from tests.data.test_counts import VOCAB, X, module, write_npz, write_parquet
 from tests.paper_files import write_part
 
 SLOW = """
@@ -102,16 +103,16 @@ def test_a_broken_cache_is_made_again(
             write_part(path, half, X[75:] * (half == "ts_h1"))
     expected = CountsDataModule(path).build()
     assert (expected.halves is not None) == (name == "halves.npy")
-    assert_same(module(tmp_path, path).corpus, expected)
+    assert_equal(module(tmp_path, path).corpus, expected)
     (damaged,) = (tmp_path / "cache").rglob(name)
     if damage == "missing":
         damaged.unlink()
     else:
         damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2] if damage == "cut" else b"")
     caplog.clear()
-    assert_same(module(tmp_path, path).corpus, expected)
+    assert_equal(module(tmp_path, path).corpus, expected)
     assert "Making it again" in caplog.text
-    assert_same(module(tmp_path, path).corpus, expected)
+    assert_equal(module(tmp_path, path).corpus, expected)
 
 
 NO_ROOM = """
