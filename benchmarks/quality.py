@@ -35,6 +35,8 @@ PARTS = {
     "anchor": "0",
     "word_dropout": "0",
     "normalize_posterior": "false",
+    "e_step": "false",
+    "prior": "normal",
     "learn_prior": "false",
 }
 COLUMNS = {  # of a run, with their digits

@@ -94,7 +94,7 @@ def memory_of(model: ETM) -> dict[str, int]:
     often, the decomposition of the counts before the first.
     """
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    anchored = model.topics.rho.numel() + model.topics.alpha.numel() + model.vocab_size if model.warm_start else 0
+    anchored = model.topics.rho.numel() + model.topics.alpha.numel() + 2 * model.vocab_size if model.warm_start else 0
     (vocab_size, rho_size), num_topics = model.topics.rho.shape, len(model.topics.alpha)
     step = 4 * 5 * vocab_size * num_topics
     start = 4 * 5 * vocab_size * rho_size if model.warm_start else 0

@@ -138,7 +138,7 @@ class ETMCLI(LightningCLI):
                 "trainer.callbacks": [
                     {
                         "class_path": _class_path(EarlyStopping),
-                        "init_args": {"monitor": "val_perplexity", "patience": 5, "strict": False},
+                        "init_args": {"monitor": "val_perplexity", "patience": 3, "strict": False},
                     }
                 ],
                 "checkpoint.filename": "best",
@@ -340,7 +340,7 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
             seed_everything_default=1,
             save_config_kwargs={"overwrite": True},
             trainer_defaults={
-                "max_epochs": 8,
+                "max_epochs": 6,
                 "log_every_n_steps": 1,
                 "num_sanity_val_steps": 0,
                 "enable_model_summary": False,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -35,6 +35,10 @@ __all__ = ["ETM"]
 
 # Documents that the statistics of the normalization are measured over: enough for them to be known to one per cent.
 MAX_MEASURED = 8_000
+# Where topics leave half of the perplexity of the words' frequencies, the anchor begins to give way, at this power.
+ANCHORED, GIVES_WAY = 0.5, 6
+POINTS = 32  # of a document's posterior, in pairs on both sides of its mean, that theta is averaged over
+PRIOR_POINTS = 4_000  # of the prior, at least, for the mean of theta under it
 TRANSFORMED = 1_000  # texts at once
 
 
@@ -48,6 +52,10 @@ class ETM(LightningModule):
     The arguments from ``warm_start`` to ``learn_prior`` add to the paper's model; configs/paper.yaml turns
     all of them off.
 
+    With ``prior: dirichlet`` delta = log Φ(z) / c, z ~ N(0, I), Φ the normal distribution function: theta is then a
+    normalized vector of Beta(c, 1) variables, which is Dirichlet(c, …, c) in the limit of small c. Most topics are all
+    but absent from a document then, at no cost to the bound, and a few of them are there.
+
     Args:
         vocab_size: V, the number of words; the command line takes it from the data.
         num_topics: K, the number of topics.
@@ -60,12 +68,16 @@ class ETM(LightningModule):
         embedding_scale: Length of the embeddings at a warm start; longer ones make more pointed topics.
         anchor: Weight of the squared distance of the embeddings from their warm start in the loss, for each different
             word of a document; more makes topics more coherent and different, less makes held-out perplexity lower.
+            It gives way where topics explain the words well, to less than half of the perplexity of their frequencies,
+            and counts as 20,000 documents at most.
         word_dropout: Share of a document's words that the encoder does not see in training, while all are to be
             reconstructed; what it learns holds better for new documents.
         normalize_posterior: Whether every topic's mu has mean 0 and variance 1 over the training documents, which
             keeps all topics in use.
-        learn_prior: Whether the prior is learned, delta ~ N(prior_mean, prior_scale² I) in place of N(0, I): topics of
-            different size, and as many of them in a document as the corpus has.
+        e_step: Whether the encoder starts from what the words say of the topics by themselves and corrects it.
+        prior: Of delta: ``normal`` as in the paper, or nearly a Dirichlet, ``dirichlet``: few topics in a document.
+        learn_prior: Whether a mean of delta and its scale are learned: topics of different size, and as many of them
+            in a document as the corpus has.
         optimizer: Makes the optimizer.
         lr_scheduler: Makes a schedule for the learning rate, stepped every epoch.
         queries: Words whose nearest neighbours among the embeddings are shown at the end.
@@ -85,9 +97,11 @@ class ETM(LightningModule):
         train_embeddings: bool = True,
         warm_start: bool = True,
         embedding_scale: PositiveFloat = 4.0,
-        anchor: NonNegativeFloat = 0.35,
+        anchor: NonNegativeFloat = 0.4,
         word_dropout: ClosedUnitInterval = 0.6,
         normalize_posterior: bool = True,
+        e_step: bool = True,
+        prior: Literal["normal", "dirichlet"] = "dirichlet",
         learn_prior: bool = True,
         optimizer: OptimizerCallable = lambda params: torch.optim.Adam(
             params, lr=0.005, weight_decay=1.2e-6, fused=True
@@ -116,10 +130,16 @@ class ETM(LightningModule):
         self.embedding_scale = embedding_scale
         self.anchor = anchor
         self.word_dropout = word_dropout
-        self.encoder = Encoder(vocab_size, num_topics, t_hidden_size, theta_act, enc_drop, normalize_posterior)
+        self.prior = prior
+        self.encoder = Encoder(vocab_size, num_topics, t_hidden_size, theta_act, enc_drop, normalize_posterior, e_step)
         self.topics = Topics(vocab_size, num_topics, rho_size, train_embeddings)
         self.prior_mean = nn.Parameter(torch.zeros(num_topics), learn_prior)
-        self.prior_log_scale = nn.Parameter(torch.zeros(()), learn_prior)
+        # A Dirichlet starts with parameters that sum to 2: about as many topics in a document.
+        scale = num_topics / 2 if prior == "dirichlet" else 1.0
+        self.prior_log_scale = nn.Parameter(torch.tensor(scale).log(), learn_prior)
+        points = torch.randn(POINTS // 2, num_topics, generator=torch.Generator().manual_seed(0))
+        self.register_buffer("_points", torch.cat((points, -points)), persistent=False)
+        self._points: Tensor
         self.vocab_size = vocab_size
         self.vocab: list[str] | None = None
         self.analyzer: dict[str, Any] | None = None  # how texts become words of the vocabulary: Analyzer's settings
@@ -132,6 +152,7 @@ class ETM(LightningModule):
         self.usage = TopicUsage(num_topics)
         self.training_set: BowDataset | None = None  # what coherence and the other statistics are counted over
         self._evaluated_beta: Tensor | None = None
+        self._anchored = 1.0
         self._seed = 0
         self._epoch_start = 0.0
         self._measured = True  # whether the encoder's statistics are those of its weights
@@ -165,6 +186,8 @@ class ETM(LightningModule):
             self.training_set = training_set(datamodule, self.vocab_size)
         if stage == "fit":
             self._seed = torch.initial_seed()
+            if self.training_set is not None:
+                self._anchored = min(1.0, MAX_DOCUMENTS / max(len(self.training_set), 1))
             if self.starts_anew:
                 self._start()
 
@@ -182,8 +205,9 @@ class ETM(LightningModule):
             seed = self._seed % 2**32
             rho, alpha = warm_start(counts, num_topics, rho_size, self.embedding_scale, seed, directions)
             # Plus one: a word of no document here is held as well, if loosely.
-            frequency = (np.bincount(counts.indices, minlength=self.vocab_size) + 1) / (counts.shape[0] + 1)
-            self.topics.place(*map(torch.from_numpy, (rho, alpha, frequency)))
+            documents = (np.bincount(counts.indices, minlength=self.vocab_size) + 1) / (counts.shape[0] + 1)
+            tokens = np.bincount(counts.indices, counts.data, minlength=self.vocab_size) + 1
+            self.topics.place(*map(torch.from_numpy, (rho, alpha, documents, tokens / tokens.sum())))
         elif given is None and not self.topics.rho.requires_grad:
             rank_zero_warn("train_embeddings: false without a warm start; the word embeddings rho stay random.")
 
@@ -219,24 +243,51 @@ class ETM(LightningModule):
         seen = batch.counts
         if self.word_dropout:
             seen = seen * (torch.rand_like(seen) >= self.word_dropout)
-        mu, logvar = self.encoder(batch, seen)
+        beta = self.topics()
+        mu, logvar = self.encoder(batch, seen, beta)
         z = mu + torch.randn_like(mu) * (0.5 * logvar).exp()
-        loss = self._negative_elbo(batch, mu, logvar, self._proportions(z), self.topics(), self.train_elbo)
-        return loss + self.anchor * self.topics.drift() if self.anchor else loss
+        loss, log_likelihood = self._negative_elbo(batch, mu, logvar, self._proportions(z), beta, self.train_elbo)
+        if not self.anchor or self.topics.rho_anchor is None:
+            return loss
+        gives_way = (self.topics.unexplained(batch, log_likelihood) / ANCHORED).clamp(max=1).pow(GIVES_WAY)
+        anchored: Tensor = loss + self.anchor * self._anchored * gives_way * self.topics.drift()
+        return anchored
 
     def _proportions(self, z: Tensor) -> Tensor:
-        """Proportions theta = softmax(delta) for delta = prior_mean + prior_scale z, z ~ N(0, I) under the prior."""
-        return (self.prior_mean + self.prior_log_scale.exp() * z).softmax(-1)
+        """Proportions theta = softmax(delta) for z ~ N(0, I) under the prior."""
+        delta = torch.special.log_ndtr(z) if self.prior == "dirichlet" else z
+        theta: Tensor = (self.prior_mean + self.prior_log_scale.exp() * delta).softmax(-1)
+        return theta
+
+    def _theta(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        """Proportions of documents by their posterior: its mean, or as in the paper those of the mean of delta."""
+        if self.prior == "normal":
+            return self._proportions(mu)
+        scale, theta = (0.5 * logvar).exp(), torch.zeros_like(mu)
+        for point in self._points.unbind():
+            theta += self._proportions(mu + scale * point)
+        return theta / len(self._points)
+
+    def _prior_theta(self) -> Tensor:
+        """Mean of theta under the prior, [K]."""
+        if self.prior == "normal":
+            return self.prior_mean.softmax(-1)
+        num_topics = len(self.prior_mean)
+        points = torch.randn(-(-PRIOR_POINTS // num_topics), num_topics, generator=torch.Generator().manual_seed(0))
+        # Each one turned round all topics, so that they are alike where the prior's mean is 0.
+        turned = torch.cat([points.roll(topic, 1) for topic in range(num_topics)])
+        return self._proportions(turned.to(self.prior_mean)).mean(0)
 
     def _negative_elbo(
         self, batch: BowBatch, mu: Tensor, logvar: Tensor, theta: Tensor, beta: Tensor, metric: Elbo
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
+        """The negative ELBO, mean over documents, and the log-likelihood of all of them."""
         # Empty documents add 0 to both: their likelihood is 1 and their posterior the prior.
-        reconstruction_loss = -sparse.log_likelihood(batch, batch.counts, theta, beta).sum()
+        log_likelihood = sparse.log_likelihood(batch, batch.counts, theta, beta).sum()
         kl = kl_to_standard_normal(mu, logvar).sum()
         # Kept by a metric of our own: Lightning's log costs as much as a tenth of a step, and averages batch means.
-        metric.update(reconstruction_loss, kl, batch.num_nonempty)
-        return (reconstruction_loss + kl) / max(batch.num_nonempty, 1)
+        metric.update(-log_likelihood, kl, batch.num_nonempty)
+        return (kl - log_likelihood) / max(batch.num_nonempty, 1), log_likelihood.detach()
 
     def on_train_epoch_end(self) -> None:
         """Log the loss, the learning rate and the seconds of the epoch, its validation included."""
@@ -261,7 +312,9 @@ class ETM(LightningModule):
             return
         if self.training_set is not None:
             sample = self.training_set.sample(MAX_MEASURED)
-            self.encoder.measure(batch.to(self.device) for batch in sample.batches(MAX_MEASURED // 4))
+            batches = (batch.to(self.device) for batch in sample.batches(MAX_MEASURED // 4))
+            with torch.no_grad():
+                self.encoder.measure(batches, self.topics())
         self._measured = True
 
     def on_validation_epoch_start(self) -> None:
@@ -269,7 +322,7 @@ class ETM(LightningModule):
         self._evaluated_beta = self.topics()
         self.usage.reset()
 
-    on_test_epoch_start = on_validation_epoch_start
+    on_test_epoch_start = on_predict_epoch_start = on_validation_epoch_start
 
     def validation_step(self, batch: BowBatch, batch_idx: int) -> None:
         """ELBO and document completion of a batch."""
@@ -284,11 +337,11 @@ class ETM(LightningModule):
         assert beta is not None
         if first is None:
             raise RuntimeError("this batch was made without the halves that document completion needs")
-        mu, logvar = self.encoder(batch, batch.counts)
-        theta = self._proportions(mu)
+        mu, logvar = self.encoder(batch, batch.counts, beta)
+        theta = self._theta(mu, logvar)
         self._negative_elbo(batch, mu, logvar, theta, beta, self.elbo)
         self.usage.update(theta, kl_to_standard_normal(mu, logvar), batch.indptr.diff() > 0)
-        theta = self._proportions(self.encoder(batch, first)[0])
+        theta = self._theta(*self.encoder(batch, first, beta))
         second = batch.counts - first
         known = sparse.num_tokens(batch, first) > 0
         tokens = sparse.num_tokens(batch, second) * known
@@ -317,16 +370,20 @@ class ETM(LightningModule):
         """Topic proportions of a batch: theta [B, K] and which documents have words, [B]."""
         return self.theta(batch), batch.indptr.diff() > 0
 
+    def on_predict_epoch_end(self) -> None:
+        """Forget beta, which the weights may leave behind."""
+        self._evaluated_beta = None
+
     # What the model has learned
 
     def theta(self, documents: BowBatch | Tensor | NDArray[Any]) -> Tensor:
-        """Topic proportions of documents: softmax of the posterior's mean.
+        """Topic proportions of documents, by their posterior: its mean; with ``prior: normal`` softmax of delta's mean.
 
         Args:
             documents: A batch, or dense counts [D, V].
 
         Returns:
-            [D, K]; for an empty document that of the prior's mean.
+            [D, K]; for an empty document their mean under the prior.
 
         Raises:
             UserError: Dense counts of another width, or that are no counts.
@@ -337,7 +394,10 @@ class ETM(LightningModule):
         was_training = self.training
         self.eval()
         with torch.no_grad():
-            theta = self._proportions(self.encoder(documents, documents.counts)[0])
+            beta = self.topics() if self._evaluated_beta is None else self._evaluated_beta
+            theta = self._theta(*self.encoder(documents, documents.counts, beta))
+            if documents.num_nonempty < len(documents):
+                theta[documents.indptr.diff() == 0] = self._prior_theta()
         self.train(was_training)
         return theta
 
@@ -350,7 +410,7 @@ class ETM(LightningModule):
                 if it is named here.
 
         Returns:
-            [D, K]; for a text without a word of the vocabulary that of the prior's mean.
+            [D, K]; for a text without a word of the vocabulary their mean under the prior.
 
         Raises:
             UserError: The model was trained on counts, or by another tokenizer.
@@ -444,6 +504,7 @@ class ETM(LightningModule):
             )
         self.vocab = trained
         self.analyzer = checkpoint.get("analyzer") or self.analyzer
-        for name in ("rho_anchor", "alpha_anchor", "word_weight"):  # absent from a model that has not been placed yet
+        # Absent from a model that has not been placed yet.
+        for name in ("rho_anchor", "alpha_anchor", "word_weight", "log_frequency"):
             if (anchor := checkpoint["state_dict"].get(f"topics.{name}")) is not None:
                 setattr(self.topics, name, torch.empty_like(anchor, device=self.device))

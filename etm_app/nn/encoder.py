@@ -9,9 +9,12 @@ from torch import Tensor, nn
 from etm_app.data.batch import BowBatch
 from etm_app.nn import sparse
 
-__all__ = ["Activation", "DocumentNorm", "Encoder", "kl_to_standard_normal"]
+__all__ = ["Activation", "DocumentNorm", "Encoder", "evidence", "kl_to_standard_normal"]
 
 Activation = Literal["tanh", "softplus", "relu", "rrelu", "leakyrelu", "elu", "selu", "glu"]
+
+# Added to the expected number of words from a topic: from here down they are none. As a Dirichlet prior's alpha.
+FEWEST = 0.05
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
@@ -29,7 +32,8 @@ class Encoder(nn.Module):
     """q(delta | document) = N(mu, diag(exp(logvar))), with theta = softmax(delta); NN(x; ν) of the paper, section 5.
 
     Two hidden layers over the document's counts divided by its length. The first layer's weight is kept
-    [V, H], so that a word is a row.
+    [V, H], so that a word is a row. With ``e_step`` their output corrects what the words say of the topics by
+    themselves (`evidence`): that holds for documents unlike the training ones, and before the first step.
 
     Args:
         vocab_size: V.
@@ -39,6 +43,7 @@ class Encoder(nn.Module):
             are twice as wide there, so that H comes out.
         dropout: Probability of dropping a hidden unit, after the second layer.
         normalize: Whether every topic's mu is normalized over the documents.
+        e_step: Whether mu and logvar also are a linear function of the evidence, mu equal to it at the start.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class Encoder(nn.Module):
         activation: Activation,
         dropout: float,
         normalize: bool = False,
+        e_step: bool = False,
     ) -> None:
         super().__init__()
         width = 2 * hidden_size if activation == "glu" else hidden_size
@@ -59,36 +65,50 @@ class Encoder(nn.Module):
         self.hidden = nn.Linear(hidden_size, width)
         self.dropout = nn.Dropout(dropout)
         self.posterior = nn.Linear(hidden_size, 2 * num_topics)  # mu and logvar in one product
+        self.from_evidence = nn.Linear(num_topics, 2 * num_topics, bias=False) if e_step else None
+        if self.from_evidence is not None:
+            nn.init.eye_(self.from_evidence.weight)
         self.norm = DocumentNorm(num_topics) if normalize else None
 
-    def forward(self, batch: BowBatch, counts: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: BowBatch, counts: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior of every document.
 
         Args:
             batch: Documents.
             counts: Values at the batch's non-zeros, [N]: all tokens, or a half of them.
+            beta: Words of the topics, [V, K], for the evidence; no gradient flows into them.
 
         Returns:
             mu and logvar, [B, K] each. For a document without tokens, those of the prior: 0 and 0.
         """
-        mu, logvar, known = self._unnormalized(batch, counts)
+        mu, logvar, known = self._unnormalized(batch, counts, beta)
         if self.norm is not None:
             mu = self.norm(mu, known)
         return mu * known, logvar * known
 
-    def _unnormalized(self, batch: BowBatch, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _unnormalized(self, batch: BowBatch, counts: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """mu, logvar [B, K] and 1 for documents with tokens, 0 for those without, [B, 1]."""
         tokens = sparse.num_tokens(batch, counts)[:, None]
         tokens = tokens.to(torch.promote_types(self.weight.dtype, tokens.dtype))
         x = torch.addcdiv(self.bias, sparse.matmul(batch, counts, self.weight), tokens.clamp(min=1))
         x = self.activation(self.hidden(self.activation(x).to(self.hidden.weight.dtype)))
         # To float32 again under autocast: KL and softmax want the bits.
-        mu, logvar = self.posterior(self.dropout(x)).to(tokens.dtype).chunk(2, -1)
+        posterior = self.posterior(self.dropout(x)).to(tokens.dtype)
+        if self.from_evidence is not None:
+            with torch.autocast(counts.device.type, enabled=False):
+                seen = evidence(batch, counts, beta).to(self.from_evidence.weight.dtype)
+                posterior = posterior + self.from_evidence(seen)
+        mu, logvar = posterior.chunk(2, -1)
         return mu, logvar, (tokens > 0).to(tokens.dtype)
 
     @torch.no_grad()
-    def measure(self, batches: Iterable[BowBatch]) -> None:
-        """Fix the statistics of the normalization to those of these documents, however they are batched."""
+    def measure(self, batches: Iterable[BowBatch], beta: Tensor) -> None:
+        """Fix the statistics of the normalization to those of these documents, however they are batched.
+
+        Args:
+            batches: Documents.
+            beta: Words of the topics, [V, K].
+        """
         if self.norm is None:
             return
         was_training = self.training
@@ -96,7 +116,7 @@ class Encoder(nn.Module):
         moments = torch.zeros(2, self.norm.mean.numel(), dtype=torch.float64, device=self.weight.device)
         num_documents = torch.zeros((), dtype=torch.float64, device=self.weight.device)
         for batch in batches:
-            mu, _, known = self._unnormalized(batch, batch.counts)
+            mu, _, known = self._unnormalized(batch, batch.counts, beta)
             mu = mu.double() * known
             moments += torch.stack((mu.sum(0), mu.square().sum(0)))
             num_documents += known.sum()
@@ -134,6 +154,25 @@ class DocumentNorm(nn.Module):
                 self.mean.lerp_(mean.to(self.mean.dtype), 0.1)
                 self.variance.lerp_(variance.to(self.variance.dtype), 0.1)
         return (mu - mean) * (variance + self.EPSILON).rsqrt()
+
+
+@torch.no_grad()
+def evidence(batch: BowBatch, counts: Tensor, beta: Tensor) -> Tensor:
+    """What a document's words say of its topics: log of the expected number of them from each, all as likely before.
+
+    One expectation step of latent Dirichlet allocation (Blei, Ng, Jordan 2003, eq. 6) from equal proportions:
+    a word v comes from topic k with probability beta_vk / Σ_j beta_vj.
+
+    Args:
+        batch: Documents.
+        counts: Values at the batch's non-zeros, [N].
+        beta: Words of the topics, [V, K].
+
+    Returns:
+        log(`FEWEST` + expected number), [B, K].
+    """
+    shares = beta / beta.sum(1, keepdim=True).clamp(min=sparse.MIN_PROBABILITY)  # a word of no topic says nothing
+    return (FEWEST + sparse.matmul(batch, counts, shares)).log()
 
 
 def kl_to_standard_normal(mu: Tensor, logvar: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from etm_app.data.batch import BowBatch
+
 __all__ = ["Topics"]
 
 
@@ -28,23 +30,27 @@ class Topics(nn.Module):
         self.register_buffer("rho_anchor", None)
         self.register_buffer("alpha_anchor", None)
         self.register_buffer("word_weight", None)
+        self.register_buffer("log_frequency", None)
         self.rho_anchor: Tensor | None
         self.alpha_anchor: Tensor | None
         self.word_weight: Tensor | None
+        self.log_frequency: Tensor | None
 
-    def place(self, rho: Tensor, alpha: Tensor, frequency: Tensor) -> None:
+    def place(self, rho: Tensor, alpha: Tensor, document_frequency: Tensor, frequency: Tensor) -> None:
         """Start from these embeddings, and measure `drift` from them.
 
         Args:
             rho: Of the words, [V, L].
             alpha: Of the topics, [K, L].
-            frequency: Share of the documents with each word, [V].
+            document_frequency: Share of the documents with each word, [V].
+            frequency: Share of the tokens that are each word, [V], none of them 0.
         """
         with torch.no_grad():
             self.rho.copy_(rho)
             self.alpha.copy_(alpha)
         self.rho_anchor, self.alpha_anchor = self.rho.detach().clone(), self.alpha.detach().clone()
-        self.word_weight = frequency.to(self.rho)
+        self.word_weight = document_frequency.to(self.rho)
+        self.log_frequency = frequency.to(self.rho).log()
 
     def drift(self) -> Tensor:
         """Squared distance of the embeddings from where they were placed, over the different words of a document.
@@ -58,6 +64,18 @@ class Topics(nn.Module):
         topics = F.mse_loss(self.alpha, self.alpha_anchor, reduction="sum") / len(self.alpha)
         total: Tensor = words + self.word_weight.sum() * topics
         return total
+
+    @torch.no_grad()
+    def unexplained(self, batch: BowBatch, log_likelihood: Tensor) -> Tensor:
+        """Perplexity of a batch over that of the words' frequencies alone: 1 where topics explain nothing, towards 0.
+
+        Args:
+            batch: Documents.
+            log_likelihood: Of all of them, nats.
+        """
+        assert self.log_frequency is not None, "only topics that were placed know the words' frequencies"
+        by_frequency = torch.dot(batch.counts.to(self.log_frequency), self.log_frequency[batch.indices.long()])
+        return ((by_frequency - log_likelihood) / batch.counts.sum().clamp(min=1)).exp()
 
     def forward(self) -> Tensor:
         """The topics, a word a row: beta [V, K], each column on the simplex."""

@@ -10,24 +10,32 @@ from numpy.typing import NDArray
 from torch.distributions import Normal, kl_divergence
 
 from etm_app.model import ETM
-from etm_app.nn.encoder import Activation, Encoder, kl_to_standard_normal
+from etm_app.nn.encoder import FEWEST, Activation, Encoder, evidence, kl_to_standard_normal
 from tests.planted import VOCAB, planted_counts
 from tests.reference import batch_of
+from tests.strategies import EDGE_CASES
 
 X = planted_counts(20)
 NUM_TOPICS = 3
 
 
-def encoder(activation: str = "relu", dropout: float = 0.0, normalize: bool = True) -> Encoder:
+def encoder(activation: str = "relu", dropout: float = 0.0, normalize: bool = True, e_step: bool = True) -> Encoder:
     torch.manual_seed(0)
     sizes = {"num_topics": NUM_TOPICS, "t_hidden_size": 6, "rho_size": 2}
-    return ETM(len(VOCAB), theta_act=activation, enc_drop=dropout, normalize_posterior=normalize, **sizes).encoder
+    more = {"normalize_posterior": normalize, "e_step": e_step, **sizes}
+    return ETM(len(VOCAB), theta_act=activation, enc_drop=dropout, **more).encoder
+
+
+def beta_of(module: Encoder) -> torch.Tensor:
+    """Some topics, [V, K]."""
+    shape = len(module.weight), module.posterior.out_features // 2
+    return torch.rand(shape, generator=torch.Generator().manual_seed(1)).softmax(0)
 
 
 def encode(module: Encoder, x: NDArray[np.int64]) -> torch.Tensor:
     """Mean and log-variance side by side, [B, 2 K]."""
     batch = batch_of(x)
-    return torch.cat(module(batch, batch.counts), dim=1)
+    return torch.cat(module(batch, batch.counts, beta_of(module)), dim=1)
 
 
 @pytest.mark.parametrize("activation", get_args(Activation))
@@ -72,7 +80,7 @@ def test_normalized_means_have_no_mean_and_unit_variance_in_training() -> None:
 
 
 def test_only_proportions_matter() -> None:
-    module = encoder().eval()
+    module = encoder(e_step=False).eval()
     torch.testing.assert_close(encode(module, X), encode(module, 7 * X))
 
 
@@ -87,7 +95,9 @@ def test_half_of_a_document_is_encoded_as_a_document_of_its_own() -> None:
     module, batch = encoder().eval(), batch_of(X)
     half = torch.div(batch.counts, 2, rounding_mode="floor")
     as_documents = batch_of(X // 2)
-    for actual, expected in zip(module(batch, half), module(as_documents, as_documents.counts), strict=True):
+    beta = beta_of(module)
+    halves, documents = module(batch, half, beta), module(as_documents, as_documents.counts, beta)
+    for actual, expected in zip(halves, documents, strict=True):
         torch.testing.assert_close(actual, expected)
 
 
@@ -119,7 +129,7 @@ def test_kl_is_that_of_torch(mu: NDArray[np.float64], logvar: NDArray[np.float64
 
 def normalized_encoder() -> Encoder:
     torch.manual_seed(0)
-    encoder = Encoder(20, 3, 16, "tanh", 0.0, normalize=True)
+    encoder = Encoder(20, 3, 16, "tanh", 0.0, normalize=True, e_step=True)
     with torch.no_grad():
         encoder.weight.mul_(50)  # far from the small variance of the start, where the normalization is cut off
     return encoder
@@ -134,9 +144,9 @@ def many_documents() -> NDArray[np.int64]:
 @pytest.mark.parametrize("size", [1, 7, 50])
 def test_normalized_topics_have_mean_0_and_variance_1_over_the_documents_however_batched(size: int) -> None:
     encoder, x = normalized_encoder().eval(), many_documents()
-    encoder.measure(batch_of(x[start : start + size]) for start in range(0, len(x), size))
+    encoder.measure((batch_of(x[start : start + size]) for start in range(0, len(x), size)), beta_of(encoder))
     batch = batch_of(x)
-    mu, _ = encoder(batch, batch.counts)
+    mu, _ = encoder(batch, batch.counts, beta_of(encoder))
     there = torch.from_numpy(x.any(axis=1))
     torch.testing.assert_close(mu[there].mean(0), torch.zeros(3), rtol=0, atol=1e-4)
     torch.testing.assert_close(mu[there].var(0, correction=0), torch.ones(3), rtol=1e-2, atol=0)
@@ -146,15 +156,42 @@ def test_normalized_topics_have_mean_0_and_variance_1_over_the_documents_however
 def test_training_normalizes_by_the_batch_and_ignores_its_empty_documents() -> None:
     encoder, x = normalized_encoder().train(), many_documents()
     batch, without = batch_of(x), batch_of(x[x.any(axis=1)])
-    mu, _ = encoder(batch, batch.counts)
-    expected, _ = encoder(without, without.counts)
+    mu, _ = encoder(batch, batch.counts, beta_of(encoder))
+    expected, _ = encoder(without, without.counts, beta_of(encoder))
     torch.testing.assert_close(mu[torch.from_numpy(x.any(axis=1))], expected)
     torch.testing.assert_close(expected.mean(0), torch.zeros(3), rtol=0, atol=1e-5)
 
 
 def test_evaluation_is_the_same_in_any_batch() -> None:
     encoder, x = normalized_encoder(), many_documents()
-    encoder.measure([batch_of(x)])
+    encoder.measure([batch_of(x)], beta_of(encoder))
     encoder.eval()
     batch, alone = batch_of(x), batch_of(x[3:4])
-    torch.testing.assert_close(encoder(batch, batch.counts)[0][3:4], encoder(alone, alone.counts)[0])
+    beta = beta_of(encoder)
+    torch.testing.assert_close(encoder(batch, batch.counts, beta)[0][3:4], encoder(alone, alone.counts, beta)[0])
+
+
+@pytest.mark.parametrize("x", [*EDGE_CASES.values(), X], ids=[*EDGE_CASES, "planted"])
+def test_evidence_is_the_expected_number_of_words_of_each_topic(x: NDArray[np.int64]) -> None:
+    beta = torch.rand(x.shape[1], NUM_TOPICS, dtype=torch.float64) + 1e-3
+    batch = batch_of(x)
+    found = evidence(batch, batch.counts, beta)
+    for row, document in enumerate(x):
+        expected = torch.zeros(NUM_TOPICS, dtype=torch.float64)
+        for word in np.flatnonzero(document):
+            expected += document[word] * beta[word] / beta[word].sum()
+        torch.testing.assert_close(found[row], (FEWEST + expected).log(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        (found.exp() - FEWEST).sum(1), torch.from_numpy(x.sum(axis=1)).double(), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_before_the_first_step_the_encoder_follows_the_evidence() -> None:
+    """Documents of one topic's words alone have their largest mean there."""
+    torch.manual_seed(0)
+    module = Encoder(30, 3, 16, "relu", 0.0, normalize=True, e_step=True)
+    topics = np.kron(np.eye(3, dtype=np.int64), np.ones((1, 10), np.int64))
+    x = np.random.default_rng(0).poisson(2.0, (60, 30)) * topics[np.arange(60) % 3]
+    batch = batch_of(x)
+    mu, _ = module(batch, batch.counts, torch.from_numpy(topics.T / 10 + 1e-4).float())
+    assert (mu.argmax(1).numpy() == np.arange(60) % 3).all()

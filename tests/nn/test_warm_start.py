@@ -49,7 +49,7 @@ def test_any_shape_gives_embeddings_of_the_length_asked_for(
 def test_drift_is_nothing_at_the_start_and_grows_with_the_distance() -> None:
     topics = Topics(6, 3, 4, train_embeddings=True)
     assert topics.drift().item() == 0  # not placed
-    topics.place(torch.randn(6, 4), torch.randn(3, 4), torch.full((6,), 0.5))
+    topics.place(torch.randn(6, 4), torch.randn(3, 4), torch.full((6,), 0.5), torch.full((6,), 1 / 6))
     assert topics.drift().item() == 0
     with torch.no_grad():
         topics.rho += 1.0
@@ -61,7 +61,7 @@ def test_drift_weighs_words_by_their_frequency() -> None:
     """Value and gradient against autograd's, in float64."""
     topics = Topics(5, 3, 4, train_embeddings=True).double()
     frequency = torch.tensor([0.0, 0.01, 0.02, 0.3, 1.0])
-    topics.place(torch.randn(5, 4), torch.randn(3, 4), frequency)
+    topics.place(torch.randn(5, 4), torch.randn(3, 4), frequency, torch.full((5,), 1 / 5))
     moved = torch.randn(5, 4, dtype=torch.float64)
     rho = (topics.rho.detach() + moved).requires_grad_()
     with torch.no_grad():
