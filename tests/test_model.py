@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
-from torch.distributions import Normal, kl_divergence
+from torch.distributions import Dirichlet, Normal, kl_divergence
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -291,6 +291,75 @@ def test_theta_is_on_the_simplex_and_a_matter_of_the_document_alone() -> None:
     torch.testing.assert_close(model.theta(x[order]), theta[torch.tensor(order)])
     torch.testing.assert_close(model.theta(batch_of(x[3:4])), theta[3:4])
     assert theta.unique(dim=0).shape[0] > 10
+
+
+def many_proportions(model: ETM, points: int = 100_000) -> Tensor:
+    """theta of as many points of the prior."""
+    with torch.no_grad():
+        return model._proportions(
+            torch.randn(points, len(model.prior_mean), generator=torch.Generator().manual_seed(1))
+        )
+
+
+@pytest.mark.parametrize("concentration", [0.02, 0.1])
+def test_the_prior_is_nearly_a_dirichlet(concentration: float) -> None:
+    model = etm(prior="dirichlet")
+    with torch.no_grad():
+        model.prior_log_scale.fill_(-np.log(concentration))
+    theta = many_proportions(model).sort(dim=1).values
+    drawn = Dirichlet(torch.full((4,), concentration)).sample((100_000,)).sort(dim=1).values
+    # The largest of the topics, the next, …: their means, and how often they are all but absent.
+    torch.testing.assert_close(theta.mean(0), drawn.mean(0), atol=0.02, rtol=0)
+    absent = [(of < 1e-3).double().mean(0) for of in (theta, drawn)]
+    torch.testing.assert_close(*absent, atol=0.03, rtol=0)
+
+
+def test_the_prior_starts_with_two_topics_in_a_document() -> None:
+    for num_topics in (10, 100):
+        scale = etm(num_topics=num_topics).prior_log_scale.exp().item()
+        assert num_topics / scale == pytest.approx(2)
+    assert etm(prior="normal").prior_log_scale.item() == 0
+
+
+@pytest.mark.parametrize("prior", ["normal", "dirichlet"])
+def test_empty_documents_have_the_mean_of_the_prior(prior: str) -> None:
+    model = etm(prior=prior)
+    with torch.no_grad():
+        model.prior_mean.copy_(torch.tensor([1.0, 0.0, -1.0, 0.5]))
+    theta = model.theta(np.zeros((1, len(VOCAB)), np.int64))[0]
+    expected = model.prior_mean.softmax(-1) if prior == "normal" else many_proportions(model).mean(0)
+    torch.testing.assert_close(theta, expected, atol=0.01, rtol=0)
+
+
+def test_theta_is_the_mean_of_the_posterior() -> None:
+    model, batch = etm(prior="dirichlet"), batch_of(planted_counts(5))
+    with torch.no_grad():
+        mu, logvar = model.eval().encoder(batch, batch.counts, model.topics())
+        noise = torch.randn(20_000, 1, 4, generator=torch.Generator().manual_seed(1))
+        expected = model._proportions(mu + noise * (0.5 * logvar).exp()).mean(0)
+    known = batch.indptr.diff() > 0
+    torch.testing.assert_close(model.theta(batch)[known], expected[known], atol=0.1, rtol=0)
+    exact = etm(prior="normal")
+    mu, _ = exact.eval().encoder(batch, batch.counts, exact.topics())
+    torch.testing.assert_close(exact.theta(batch), mu.softmax(-1))
+
+
+def test_the_anchor_gives_way_where_topics_explain_the_words() -> None:
+    """The pull on rho, in a step without any other loss, against what the topics leave unexplained."""
+    pulls = []
+    for unexplained in (1.0, 0.5, 0.25):
+        model = etm(8, anchor=2.0, learn_prior=False)
+        model.topics.place(*(torch.zeros(shape) for shape in ((8, 6), (4, 6))), torch.ones(8), torch.full((8,), 1 / 8))
+        model.topics.unexplained = lambda *args, left=unexplained: torch.tensor(left)  # type: ignore[method-assign]
+        with torch.no_grad():
+            model.topics.rho += 1
+        batch = batch_of(np.ones((3, 8), np.int64))
+        torch.manual_seed(0)
+        loss = model.training_step(batch, 0)
+        model.anchor = 0.0
+        torch.manual_seed(0)
+        pulls.append((loss - model.training_step(batch, 0)).item() / model.topics.drift().item())
+    assert pulls == pytest.approx([2, 2, 2 / 2**6], rel=1e-3)
 
 
 @pytest.mark.parametrize("train", [True, False])

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from etm_app.nn.topics import Topics
 from etm_app.nn.warm_start import warm_start
+from tests.reference import batch_of
 
 
 def block_counts(blocks: int, words: int, documents: int) -> sp.csr_array:
@@ -74,3 +75,15 @@ def test_drift_weighs_words_by_their_frequency() -> None:
     torch.testing.assert_close(topics.rho.grad, gradient)
     assert topics.alpha.grad is not None
     assert not topics.alpha.grad.any()
+
+
+def test_what_topics_leave_unexplained_is_perplexity_over_that_of_the_frequencies() -> None:
+    x = np.array([[3, 1, 0], [0, 2, 2], [0, 0, 0]])
+    batch, frequency = batch_of(x), torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    topics = Topics(3, 2, 4, train_embeddings=True).double()
+    topics.place(torch.zeros(3, 4), torch.zeros(2, 4), torch.ones(3), frequency)
+    by_frequency = (torch.from_numpy(x) * frequency.log()).sum()
+    assert topics.unexplained(batch, by_frequency).item() == pytest.approx(1)
+    assert topics.unexplained(batch, torch.zeros(())).item() == pytest.approx((by_frequency / 8).exp().item())
+    nothing = batch_of(np.zeros((2, 3), np.int64))
+    assert topics.unexplained(nothing, torch.zeros(())).item() == 1
