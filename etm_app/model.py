@@ -35,8 +35,9 @@ __all__ = ["ETM"]
 
 # Documents that the statistics of the normalization are measured over: enough for them to be known to one per cent.
 MAX_MEASURED = 8_000
-# Where topics leave half of the perplexity of the words' frequencies, the anchor begins to give way, at this power.
-ANCHORED, GIVES_WAY = 0.5, 6
+# Where topics leave half of the perplexity of the words' frequencies, the anchor begins to give way, at this power; at
+# less the fewer documents there are, for few are explained without being understood.
+ANCHORED, GIVES_WAY, MANY_DOCUMENTS = 0.5, 6, 5_000
 POINTS = 32  # of a document's posterior, in pairs on both sides of its mean, that theta is averaged over
 PRIOR_POINTS = 4_000  # of the prior, at least, for the mean of theta under it
 TRANSFORMED = 1_000  # texts at once
@@ -68,8 +69,8 @@ class ETM(LightningModule):
         embedding_scale: Length of the embeddings at a warm start; longer ones make more pointed topics.
         anchor: Weight of the squared distance of the embeddings from their warm start in the loss, for each different
             word of a document; more makes topics more coherent and different, less makes held-out perplexity lower.
-            It gives way where topics explain the words well, to less than half of the perplexity of their frequencies,
-            and counts as 20,000 documents at most.
+            It gives way where topics explain the words of many documents well, to less than half of the perplexity of
+            their frequencies, and counts as 20,000 documents at most.
         word_dropout: Share of a document's words that the encoder does not see in training, while all are to be
             reconstructed; what it learns holds better for new documents.
         normalize_posterior: Whether every topic's mu has mean 0 and variance 1 over the training documents, which
@@ -152,7 +153,7 @@ class ETM(LightningModule):
         self.usage = TopicUsage(num_topics)
         self.training_set: BowDataset | None = None  # what coherence and the other statistics are counted over
         self._evaluated_beta: Tensor | None = None
-        self._anchored = 1.0
+        self._num_documents = 1  # in training
         self._seed = 0
         self._epoch_start = 0.0
         self._measured = True  # whether the encoder's statistics are those of its weights
@@ -187,7 +188,7 @@ class ETM(LightningModule):
         if stage == "fit":
             self._seed = torch.initial_seed()
             if self.training_set is not None:
-                self._anchored = min(1.0, MAX_DOCUMENTS / max(len(self.training_set), 1))
+                self._num_documents = max(len(self.training_set), 1)
             if self.starts_anew:
                 self._start()
 
@@ -249,9 +250,14 @@ class ETM(LightningModule):
         loss, log_likelihood = self._negative_elbo(batch, mu, logvar, self._proportions(z), beta, self.train_elbo)
         if not self.anchor or self.topics.rho_anchor is None:
             return loss
-        gives_way = (self.topics.unexplained(batch, log_likelihood) / ANCHORED).clamp(max=1).pow(GIVES_WAY)
-        anchored: Tensor = loss + self.anchor * self._anchored * gives_way * self.topics.drift()
-        return anchored
+        return loss + self._anchor_weight(self.topics.unexplained(batch, log_likelihood)) * self.topics.drift()
+
+    def _anchor_weight(self, unexplained: Tensor) -> Tensor:
+        """The anchor, less of it where topics explain much and where documents are many."""
+        power = GIVES_WAY * min(1.0, self._num_documents / MANY_DOCUMENTS)
+        gives_way = (unexplained / ANCHORED).clamp(max=1).pow(power)
+        weight: Tensor = self.anchor * min(1.0, MAX_DOCUMENTS / self._num_documents) * gives_way
+        return weight
 
     def _proportions(self, z: Tensor) -> Tensor:
         """Proportions theta = softmax(delta) for z ~ N(0, I) under the prior."""
