@@ -123,7 +123,7 @@ def main(
     Args:
         results: JSON-lines file; runs that are there are not repeated, new ones are added.
         data_dir: Folder with the paper's files of 20 Newsgroups, for the corpus 20ng.
-        corpora: Corpora; the short and the long docstrings are ones that nothing was tuned on.
+        corpora: Corpora; the short and the long docstrings are parts of the docstrings, with other vocabularies.
         models: Models; ``paper`` is our code with configs/paper.yaml. ``[]`` only prints the table.
         topics: Numbers of topics.
         seeds: Seeds.
