@@ -374,11 +374,8 @@ class ETM(LightningModule):
 
     def predict_step(self, batch: BowBatch, batch_idx: int) -> tuple[Tensor, Tensor]:
         """Topic proportions of a batch: theta [B, K] and which documents have words, [B]."""
-        return self.theta(batch), batch.indptr.diff() > 0
-
-    def on_predict_epoch_end(self) -> None:
-        """Forget beta, which the weights may leave behind."""
-        self._evaluated_beta = None
+        assert self._evaluated_beta is not None
+        return self._theta_of(batch, self._evaluated_beta), batch.indptr.diff() > 0
 
     # What the model has learned
 
@@ -400,11 +397,14 @@ class ETM(LightningModule):
         was_training = self.training
         self.eval()
         with torch.no_grad():
-            beta = self.topics() if self._evaluated_beta is None else self._evaluated_beta
-            theta = self._theta(*self.encoder(documents, documents.counts, beta))
-            if documents.num_nonempty < len(documents):
-                theta[documents.indptr.diff() == 0] = self._prior_theta()
+            theta = self._theta_of(documents, self.topics())
         self.train(was_training)
+        return theta
+
+    def _theta_of(self, batch: BowBatch, beta: Tensor) -> Tensor:
+        theta = self._theta(*self.encoder(batch, batch.counts, beta))
+        if batch.num_nonempty < len(batch):
+            theta[batch.indptr.diff() == 0] = self._prior_theta()
         return theta
 
     def transform(self, texts: Iterable[str], tokenizer: str | None = None) -> NDArray[np.float32]:

@@ -74,7 +74,7 @@ class Topics(nn.Module):
             log_likelihood: Of all of them, nats.
         """
         assert self.log_frequency is not None, "only topics that were placed know the words' frequencies"
-        by_frequency = torch.dot(batch.counts.to(self.log_frequency), self.log_frequency[batch.indices.long()])
+        by_frequency = torch.dot(batch.counts.to(self.log_frequency), self.log_frequency.index_select(0, batch.indices))
         return ((by_frequency - log_likelihood) / batch.counts.sum().clamp(min=1)).exp()
 
     def forward(self) -> Tensor:
