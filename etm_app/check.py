@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from etm_app.callbacks.terminal import make_console
-from etm_app.data.datamodule import corpus_of
+from etm_app.data.datamodule import BowDataModule, corpus_of
 from etm_app.data.statistics import CorpusStatistics, corpus_statistics
 from etm_app.model import ETM
 
@@ -64,7 +64,9 @@ class CheckingTrainer(Trainer):
             model.on_load_checkpoint(torch.load(ckpt_path, weights_only=True, map_location="meta", mmap=True))
         statistics = corpus_statistics(corpus)
         try:
-            num_steps = -(-len(datamodule.train_dataloader()) // self.world_size)
+            num_steps = len(datamodule.train_dataloader())
+            if not isinstance(datamodule, BowDataModule):  # whose batches Lightning deals to the processes
+                num_steps = -(-num_steps // self.world_size)
         except TypeError:  # a stream of a user's own
             num_steps = None
         embeddings = model.read_embeddings(corpus.vocab)
@@ -196,8 +198,9 @@ def _training(
     table.add_row("parameters", f"{total:,} ({', '.join(f'{name} {size:,}' for name, size in sizes.items())})")
     epochs = trainer.max_epochs
     if num_steps is not None:
+        together = f", each of {trainer.world_size} processes together" if trainer.world_size > 1 else ""
         most = f"; {num_steps * epochs:,} in {epochs:,} epochs" if epochs and epochs > 0 else ""
-        table.add_row("steps an epoch", f"{num_steps:,}{most}")
+        table.add_row("steps an epoch", f"{num_steps:,}{together}{most}")
     parts_of_memory = ", ".join(f"{name} {_size(size)}" for name, size in memory.items() if size)
     table.add_row("memory, beside the data", f"about {_size(sum(memory.values()))} ({parts_of_memory})")
     if coverage:

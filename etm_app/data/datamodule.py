@@ -67,9 +67,10 @@ class BowDataModule(LightningDataModule, ABC):
     names its settings.
 
     Args:
-        batch_size: Documents a step; all of them where there are fewer.
-        steps_per_epoch: Steps an epoch, so that runs on small and large corpora are alike; null: as many as one pass
-            over the training documents takes.
+        batch_size: Documents a step, of all processes together, so that a run means the same on any number of them;
+            all of them where there are fewer.
+        steps_per_epoch: Steps an epoch, so that runs on small and large corpora are alike, each of all processes
+            together; null: as many as one pass over the training documents takes.
         num_workers: Processes that slice batches; 0 does it in the main process, which is fastest
             unless the corpus is read from a slow disk. A GPU with room for the corpus slices them itself.
         cache_dir: Folder for prepared corpora and downloads.
@@ -192,11 +193,12 @@ class BowDataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader[BowBatch]:
         """Shuffled training documents."""
         dataset = BowDataset(self.corpus, self.corpus.rows("train"), with_gradients=True)
-        steps = self.steps_per_epoch
-        length = len(dataset) if steps is None else steps * min(self.batch_size, len(dataset))
+        length = len(dataset)
+        if self.steps_per_epoch is not None:
+            length = self.steps_per_epoch * self._share_of_step(dataset) * self._num_processes
         order = EpochShuffle(len(dataset), length, self.seed)
         device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
-        if device.type == "cuda" and ResidentDataset.fits(dataset, device):
+        if ResidentDataset.fits(dataset, device):
             return self._loader(ResidentDataset(dataset, device), order)
         return self._loader(dataset, order)
 
@@ -214,9 +216,23 @@ class BowDataModule(LightningDataModule, ABC):
 
     def _evaluation_loader(self, split: str) -> DataLoader[BowBatch]:
         dataset = BowDataset(self.corpus, self.corpus.rows(split), with_halves=True)
+        if self._num_processes == 1:
+            return self._loader(dataset)
+        if 0 < len(dataset) < self._num_processes:
+            raise UserError(
+                f"data: {len(dataset)} {split} documents for {self._num_processes} processes; expected one for each at "
+                f"least: give more, or --trainer.devices {len(dataset)}."
+            )
         # Lightning's own sampler repeats documents to give every process as many, which would change the metrics.
-        several = torch.distributed.is_available() and torch.distributed.is_initialized()
-        return self._loader(dataset, UnrepeatedDistributedSampler(dataset, shuffle=False) if several else None)
+        return self._loader(dataset, UnrepeatedDistributedSampler(dataset, shuffle=False))
+
+    @property
+    def _num_processes(self) -> int:
+        return 1 if self.trainer is None else self.trainer.world_size
+
+    def _share_of_step(self, dataset: BowDataset | ResidentDataset) -> int:
+        """Documents of a step in each process."""
+        return max(-(-min(self.batch_size, len(dataset)) // self._num_processes), 1)
 
     def _loader(
         self, dataset: BowDataset | ResidentDataset, sampler: Sampler[int] | None = None
@@ -224,7 +240,7 @@ class BowDataModule(LightningDataModule, ABC):
         on_host = isinstance(dataset, BowDataset)
         return DataLoader(
             dataset,
-            batch_size=max(min(self.batch_size, len(dataset)), 1),
+            batch_size=self._share_of_step(dataset),
             sampler=sampler,
             collate_fn=_as_is,  # type: ignore[arg-type]  # __getitems__ makes the batch
             num_workers=self.num_workers if on_host else 0,

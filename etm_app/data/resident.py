@@ -32,7 +32,9 @@ class ResidentDataset(Dataset[BowBatch]):
 
     @staticmethod
     def fits(dataset: BowDataset, device: torch.device) -> bool:
-        """Whether the documents take at most a quarter of what is free on a CUDA device."""
+        """Whether the device is a CUDA device of which the documents take at most a quarter of what is free."""
+        if device.type != "cuda":
+            return False
         lengths = dataset.corpus.indptr[dataset.rows + 1] - dataset.corpus.indptr[dataset.rows]
         free, _ = torch.cuda.mem_get_info(device)
         return bool(BYTES_PER_COUNT * lengths.sum() <= free / 4)

@@ -1,10 +1,14 @@
+from itertools import chain
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from lightning_fabric.utilities.distributed import DistributedSamplerWrapper
 from pytorch_lightning import LightningDataModule
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, TensorDataset
 
 from etm_app.data.corpus import SPLITS, BowCorpus
 from etm_app.data.datamodule import training_set
@@ -106,6 +110,53 @@ def test_epochs_go_through_the_documents_again_and_again(
     rounds = [together[start : start + size] for start in range(0, len(together), size)]
     assert all(sorted(of_round) == list(range(size)) for of_round in rounds[:-1])
     assert len(set(rounds[-1])) == len(rounds[-1])
+
+
+class Processes:
+    """What a data module asks its trainer."""
+
+    def __init__(self, number: int) -> None:
+        self.world_size = number
+        self.strategy = SimpleNamespace(root_device=torch.device("cpu"))
+
+
+def steps_of(size: int, processes: int, batch_size: int, steps: int | None) -> list[list[list[int]]]:
+    """Documents of each step of two epochs, of all processes together, as Lightning deals them."""
+    module = PlantedDataModule(
+        np.ones((size, 1), np.int64), ["train"] * size, batch_size=batch_size, steps_per_epoch=steps
+    )
+    module.trainer = Processes(processes)  # type: ignore[assignment]
+    loader = module.train_dataloader()
+    assert loader.batch_size is not None
+    drawn = []
+    for epoch in range(2):
+        dealt = []
+        for rank in range(processes):
+            sampler = DistributedSamplerWrapper(loader.sampler, num_replicas=processes, rank=rank, shuffle=False)
+            sampler.set_epoch(epoch)
+            loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+            dealt.append(list(BatchSampler(sampler, loader.batch_size, drop_last=False)))
+        drawn.append([sorted(chain(*step)) for step in zip(*dealt, strict=True)])
+    return drawn
+
+
+@given(st.integers(1, 30), st.integers(1, 4), st.integers(1, 10), st.none() | st.integers(1, 5))
+def test_a_step_means_the_same_on_any_number_of_processes(
+    size: int, processes: int, batch_size: int, steps: int | None
+) -> None:
+    alone = steps_of(size, 1, batch_size, steps)
+    together = steps_of(size, processes, batch_size, steps)
+    if steps is not None:
+        assert [len(epoch) for epoch in together] == [steps, steps]
+    if min(size, batch_size) % processes == 0 and (steps is not None or size % processes == 0):
+        assert together == alone
+
+
+def test_several_processes_want_a_document_each_to_evaluate() -> None:
+    module = PlantedDataModule(np.ones((5, 1), np.int64), ["train", "train", "val", "val", "test"])
+    module.trainer = Processes(3)  # type: ignore[assignment]
+    with pytest.raises(UserError, match=r"2 val documents for 3 processes.*--trainer.devices 2"):
+        module.val_dataloader()
 
 
 @given(st.none() | st.integers(1, 5), st.integers(0, 3))

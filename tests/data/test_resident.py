@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from etm_app.data.corpus import BowCorpus, BowDataset
 from etm_app.data.resident import ResidentDataset
+from tests.conftest import Run
 from tests.strategies import over_corpora
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -30,3 +31,20 @@ def test_its_batches_are_those_of_the_corpus(device: str, x: NDArray[np.int64]) 
         assert ours.device.type == device
         assert ours.dtype == theirs.dtype
         assert ours.tolist() == theirs.tolist()
+
+
+def test_a_fit_with_the_documents_on_the_device_is_the_same(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = [run("fit").trainer.callback_metrics]
+    made: list[ResidentDataset] = []
+    make = ResidentDataset.__init__
+
+    def note(self: ResidentDataset, *args: object) -> None:
+        make(self, *args)  # type: ignore[arg-type]
+        made.append(self)
+
+    monkeypatch.setattr(ResidentDataset, "__init__", note)
+    monkeypatch.setattr(ResidentDataset, "fits", lambda dataset, device: True)
+    fitted.append(run("fit").trainer.callback_metrics)
+    assert made
+    ours, theirs = ({name: float(value) for name, value in metrics.items() if "time" not in name} for metrics in fitted)
+    assert ours == theirs
