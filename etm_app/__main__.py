@@ -1,6 +1,7 @@
 """``python -m etm_app`` and the ``etm`` command."""
 
 import os
+import sys
 
 
 def main() -> None:
@@ -11,6 +12,13 @@ def main() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     # Pages of 2 MB: with a vocabulary of 100,000 words, a step spends a fifth of its time on faults of small ones.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    # As `python -m` does, `etm` finds the user's own classes in the folder it is started in; last, so that no file that
+    # lies there takes the place of an installed module.
+    if not getattr(sys.flags, "safe_path", False):
+        sys.path.append("")
+    from etm_app.commands import answer
+
+    answer(sys.argv[1:])
     from etm_app.cli import main
 
     main()

@@ -4,7 +4,9 @@ import logging
 import re
 import sys
 import warnings
+from collections.abc import Iterator
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,14 +15,16 @@ import torch
 import yaml
 from jsonargparse import Namespace
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning import LightningDataModule, Trainer
+from pytorch_lightning import Callback, LightningDataModule, Trainer
+from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.model_helpers import is_overridden
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from etm_app import __version__
 from etm_app.callbacks.agreement import LabelAgreement
 from etm_app.callbacks.checkpoint import BestCheckpoint
 from etm_app.callbacks.collapse import CollapseMonitor
@@ -31,6 +35,8 @@ from etm_app.callbacks.tensorboard import TensorBoardTopics
 from etm_app.callbacks.terminal import make_console
 from etm_app.callbacks.topics import TopicTables
 from etm_app.check import CheckingTrainer
+from etm_app.chosen_data import arguments_of, choose_data
+from etm_app.commands import SUBCOMMANDS, answer, main_parser_arguments
 
 # Imported so that their short names work as well: --data NewsgroupsDataModule.
 from etm_app.data.counts import CountsDataModule
@@ -40,19 +46,19 @@ from etm_app.data.newsgroups import NewsgroupsDataModule
 from etm_app.data.synthetic import SyntheticDataModule
 from etm_app.data.text import TextDataModule
 from etm_app.errors import UserError
+from etm_app.help import HelpFormatter, arrange, show_data_module
 from etm_app.model import ETM
 
 __all__ = ["ETMCLI", "check_checkpoint", "main", "vocab_size_of"]
 
-SUBCOMMANDS = ("fit", "validate", "test", "predict", "check")
-DATA_MODULES = (
-    CountsDataModule,
+DATA_MODULES = (  # the default first
     DocstringsDataModule,
+    CountsDataModule,
     NewsgroupsDataModule,
     SyntheticDataModule,
     TextDataModule,
 )
-DESCRIPTION = "Embedded Topic Models: topics and words as points of one space, learned from your texts."
+UNKNOWN_CLASS = "expected the name of a class or its import path, my_module.MyClass; there is no"
 
 
 class Parser(LightningArgumentParser):
@@ -79,15 +85,34 @@ class Parser(LightningArgumentParser):
         if not self.exit_on_error:  # a parser within a parser: the outermost one reports
             super().error(message, ex)
         parser = getattr(ex, "subcommand_parser", None) or self
-        near = [
-            match
-            for word in re.findall(r"--[\w.]+|(?<=option ')[\w.]+", message)
-            for match in get_close_matches("--" + word.lstrip("-"), list(parser._option_string_actions), n=1)
-        ]
-        hint = f"Did you mean {' and '.join(near)}? " if near else ""
+        said = condense(message)
         program = parser.prog.replace(" [options]", "")
-        sys.stderr.write(f"error: {condense(message)}\n{hint}All arguments: {program} --help\n")
+        hint = hint_at(said, list(parser._option_string_actions))
+        sys.stderr.write(f"error: {said}\n{hint}All arguments: {program} --help\n")
         sys.exit(2)
+
+
+def hint_at(message: str, options: list[str]) -> str:
+    """What was meant by an argument or a class that is not known, if that can be told."""
+    if found := re.match(r"data: Option '([\w.]+)' is not accepted", message):
+        arguments = {cls.__name__: arguments_of(cls) for cls in DATA_MODULES}
+        if owners := [name for name in arguments if found[1] in arguments[name]]:
+            return f"--data.{found[1]} is an argument of {' and '.join(owners)}: name the class with --data. "
+        options = [f"--data.{argument}" for of_class in arguments.values() for argument in of_class]
+        message = f"--data.{found[1]}"
+    words = {"--" + word.lstrip("-"): options for word in re.findall(r"--[\w.]+|(?<=option ')[\w.]+", message)}
+    if found := re.search(rf"(?:{UNKNOWN_CLASS} |has no attribute ')(\w+)", message):
+        bases = (LightningDataModule, Optimizer, LRScheduler, Callback)
+        words[found[1]] = sorted({name for base in bases for name in names_below(base)})
+    near = [match for word, known in words.items() for match in get_close_matches(word, known, n=1) if match != word]
+    return f"Did you mean {' and '.join(near)}? " if near else ""
+
+
+def names_below(base: Any) -> Iterator[str]:
+    """The names of all classes that are loaded and derive from one."""
+    for derived in base.__subclasses__():
+        yield derived.__name__
+        yield from names_below(derived)
 
 
 def condense(message: str) -> str:
@@ -109,9 +134,12 @@ def condense(message: str) -> str:
         ):
             continue
         else:
-            details.append(re.sub(r"<class '([^']+)'>|typing\.(Literal\[)", r"\1\2", line))
+            line = re.sub(r"<class '([^']+)'>|typing\.(Literal\[)", r"\1\2", line)
+            details.append(re.sub("Expected a dot import path string:", UNKNOWN_CLASS, line))
     prefix = [".".join(keys)] if keys else []
-    return ": ".join([*prefix, "; ".join([*dict.fromkeys(details), *([given] if given else [])])])
+    if given and details[-1:] != [f"{UNKNOWN_CLASS} {given.removeprefix('given: ')}"]:
+        details.append(given)
+    return ": ".join([*prefix, "; ".join(dict.fromkeys(details))])
 
 
 class ETMCLI(LightningCLI):
@@ -133,7 +161,6 @@ class ETMCLI(LightningCLI):
         parser.link_arguments("data", "model.vocab_size", compute_fn=self._vocab_size, apply_on="instantiate")
         parser.set_defaults(
             {
-                "data": {"class_path": _class_path(DocstringsDataModule)},
                 # In the trainer's own list, so that a config can leave it out: `callbacks: null`.
                 "trainer.callbacks": [
                     {
@@ -147,10 +174,29 @@ class ETMCLI(LightningCLI):
             }
         )
 
+    def setup_parser(self, *args: Any, **kwargs: Any) -> None:
+        """Lightning's, with help in the order of a first use."""
+        super().setup_parser(*args, **kwargs)
+        assert self.parser._subcommands_action is not None
+        for listed in self.parser._subcommands_action._choices_actions:
+            listed.help = SUBCOMMANDS[listed.dest]
+            arrange(self._parser(listed.dest))
+
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse, and check the checkpoint before anything is made from it."""
+        """Parse, and check devices and checkpoint before anything is made from them."""
+        words = sys.argv[1:] if args is None else args if isinstance(args, list) else []
+        chosen = choose_data(words, DATA_MODULES)
+        data_module = chosen.default if chosen.name is None else _data_module(chosen.name)
+        for name in SUBCOMMANDS:
+            self._parser(name).set_defaults({"data": {"class_path": _class_path(chosen.default)}})
+            if data_module is not None and {"-h", "--help"} & {*words}:
+                show_data_module(self._parser(name), data_module)
         super().parse_arguments(parser, args)
         subcommand = self.config.subcommand
+        if chosen.arguments:
+            arguments = ", ".join(f"--data.{name}" for name in chosen.arguments)
+            rank_zero_info(f"Data: {chosen.default.__name__}, for {arguments}; --data names another class.")
+        check_accelerator(self.config[subcommand].trainer.accelerator)
         # The data modules' own bars are drawn before there is a trainer to ask.
         rich.get_console().quiet = self.config[subcommand].trainer.enable_progress_bar is False
         self._checkpoint = check_checkpoint(subcommand, self.config[subcommand].get("ckpt_path"))
@@ -256,6 +302,27 @@ def vocab_size_of(data: LightningDataModule) -> int:
     return size
 
 
+def check_accelerator(accelerator: Any) -> None:
+    """Refuse a kind of device that is not there, before documents are read for it.
+
+    Raises:
+        UserError: There is no such kind, or no such device here.
+    """
+    if not isinstance(accelerator, str) or accelerator == "auto":
+        return
+    kinds = {name: AcceleratorRegistry[name]["accelerator"] for name in sorted(AcceleratorRegistry)}
+    there = [name for name, kind in kinds.items() if kind.is_available()]
+    known = ["auto", "gpu", *kinds]
+    remedy = "set --trainer.accelerator auto, which takes the fastest device that is there"
+    if accelerator not in known:
+        raise UserError(f"trainer.accelerator: {accelerator}; expected one of {', '.join(known)}: {remedy}.")
+    if not {"cuda", "mps"} & {*there} if accelerator == "gpu" else accelerator not in there:
+        raise UserError(
+            f"trainer.accelerator: {accelerator}, but torch {torch.__version__} finds none here; "
+            f"there is {', '.join(there)}: {remedy}."
+        )
+
+
 def check_checkpoint(subcommand: str, path: str | Path | None) -> dict[str, Any] | None:
     """Refuse what would evaluate random weights or end in a traceback.
 
@@ -300,6 +367,17 @@ def _on_meta(class_type: type[ETM], *args: Any, **kwargs: Any) -> ETM:
         return class_type(*args, **kwargs)
 
 
+def _data_module(name: str) -> type[LightningDataModule] | None:
+    """The class of this name or import path, if it can be had; what is wrong with it is the parser's to say."""
+    shipped = {cls.__name__: cls for cls in DATA_MODULES}
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = shipped[name] if name in shipped else getattr(import_module(module), attribute)
+    except Exception:  # an import runs anything
+        return None
+    return found if isinstance(found, type) and issubclass(found, LightningDataModule) else None
+
+
 def _class_path(of: type) -> str:
     return f"{of.__module__}.{of.__qualname__}"
 
@@ -330,6 +408,9 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
         The finished run, with trainer, model and datamodule.
     """
     _silence_the_expected()
+    if args is None or isinstance(args, list):
+        answer(sys.argv[1:] if args is None else args)
+    main_parser = main_parser_arguments()
     try:
         return ETMCLI(
             ETM,
@@ -352,12 +433,16 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
             },
             parser_class=Parser,
             parser_kwargs={
-                "prog": "python -m etm_app",
-                "description": DESCRIPTION,
-                "version": __version__,
-                "allow_abbrev": False,
-                # Or --model.num_topic would set num_topics without a word.
-                **{subcommand: {"allow_abbrev": False} for subcommand in SUBCOMMANDS},
+                **main_parser,
+                "formatter_class": HelpFormatter,
+                **{
+                    subcommand: {
+                        "description": description,
+                        "usage": f"{main_parser['prog']} {subcommand} [--config FILE] [--ARGUMENT VALUE ...]",
+                        "allow_abbrev": False,  # or --model.num_topic would set num_topics without a word
+                    }
+                    for subcommand, description in SUBCOMMANDS.items()
+                },
             },
             args=args,
         )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+import scipy.sparse as sp
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 from torchmetrics import Metric
 
 from etm_app.data.analyzer import Analyzer
-from etm_app.data.batch import BowBatch, as_batch
+from etm_app.data.batch import BowBatch, as_batch, sparse_batches
 from etm_app.data.corpus import BowDataset
 from etm_app.data.datamodule import training_set
 from etm_app.data.embeddings import Embeddings, read_embeddings
@@ -40,7 +41,7 @@ MAX_MEASURED = 8_000
 ANCHORED, GIVES_WAY, MANY_DOCUMENTS = 0.5, 6, 5_000
 POINTS = 32  # of a document's posterior, in pairs on both sides of its mean, that theta is averaged over
 PRIOR_POINTS = 4_000  # of the prior, at least, for the mean of theta under it
-TRANSFORMED = 1_000  # texts at once
+TRANSFORMED = 1_000  # documents at once
 
 
 class ETM(LightningModule):
@@ -379,25 +380,29 @@ class ETM(LightningModule):
 
     # What the model has learned
 
-    def theta(self, documents: BowBatch | Tensor | NDArray[Any]) -> Tensor:
+    def theta(self, documents: BowBatch | Tensor | NDArray[Any] | sp.sparray | sp.spmatrix) -> Tensor:
         """Topic proportions of documents, by their posterior: its mean; with ``prior: normal`` softmax of delta's mean.
 
         Args:
-            documents: A batch, or dense counts [D, V].
+            documents: A batch, or counts [D, V]: dense, or a sparse matrix of SciPy's.
 
         Returns:
             [D, K]; for an empty document their mean under the prior.
 
         Raises:
-            UserError: Dense counts of another width, or that are no counts.
+            UserError: Counts of another width, or that are no counts.
         """
-        if not isinstance(documents, BowBatch):
-            counts = torch.as_tensor(documents)
-            documents = BowBatch.from_dense(counts, self.vocab_size, training=False).to(self.device)
+        if sp.issparse(documents):
+            batches = list(sparse_batches(documents, self.vocab_size, TRANSFORMED))
+        elif isinstance(documents, BowBatch):
+            batches = [documents]
+        else:
+            batches = [BowBatch.from_dense(torch.as_tensor(documents), self.vocab_size, training=False)]
         was_training = self.training
         self.eval()
         with torch.no_grad():
-            theta = self._theta_of(documents, self.topics())
+            beta = self.topics()
+            theta = torch.cat([self._theta_of(batch.to(self.device), beta) for batch in batches])
         self.train(was_training)
         return theta
 
@@ -419,14 +424,23 @@ class ETM(LightningModule):
             [D, K]; for a text without a word of the vocabulary their mean under the prior.
 
         Raises:
-            UserError: The model was trained on counts, or by another tokenizer.
+            UserError: One text instead of several, or something that is no text; or the model was trained on counts,
+                or by another tokenizer.
         """
+        if isinstance(texts, str):
+            raise UserError("transform: one text; expected several, or a list of one: transform([text]).")
         if self.analyzer is None:
             raise UserError("transform: this model was trained on counts, not on texts; use theta(counts) [D, V].")
         if (trained := self.analyzer.get("tokenizer")) != tokenizer:
             raise UserError(f"transform: tokenizer {tokenizer}, but {trained} in training; expected the same.")
         analyzer, numbers = Analyzer.from_settings(self.analyzer), pl.Enum(self._known_vocab())
-        documents = pl.Series(list(texts), dtype=pl.String).fill_null("")
+        given = list(texts)
+        for place, text in enumerate(given):
+            if not isinstance(text, str | None):
+                raise UserError(
+                    f"transform: text {place} is a {type(text).__name__}; expected str, or None for no text."
+                )
+        documents = pl.Series(given, dtype=pl.String).fill_null("")
         theta = [np.zeros((0, len(self.alpha)), np.float32)]
         for part in documents.to_frame().iter_slices(TRANSFORMED):
             counted = analyzer.count(part.to_series(), numbers)

@@ -1,6 +1,6 @@
 """A batch of documents as sparse tensors: what every step of the model gets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from etm_app.data.completion import first_half
 from etm_app.errors import UserError
 
-__all__ = ["BowBatch", "ByWord", "as_batch"]
+__all__ = ["BowBatch", "ByWord", "as_batch", "sparse_batches"]
 
 
 class ByWord(NamedTuple):
@@ -75,7 +75,7 @@ class BowBatch:
         cls,
         indptr: NDArray[np.int64],
         indices: NDArray[np.int32],
-        counts: NDArray[np.int32],
+        counts: NDArray[np.int32 | np.float64],
         vocab_size: int,
         *,
         half: NDArray[np.int32] | None = None,
@@ -160,6 +160,37 @@ class BowBatch:
             None if self.by_word is None else ByWord(*map(function, self.by_word)),
             self.documents,
         )
+
+
+def sparse_batches(counts: sp.sparray | sp.spmatrix, vocab_size: int, size: int) -> Iterator[BowBatch]:
+    """Sparse counts [D, V] of SciPy's, in any of its formats and number types, so many documents at a time.
+
+    Args:
+        counts: Whole, non-negative numbers; entries of one document and word add up.
+        vocab_size: V, to check the shape against.
+        size: Documents in a batch.
+
+    Raises:
+        UserError: The matrix is not [D, V], or a count is negative, fractional or not finite.
+    """
+    if counts.ndim != 2 or counts.shape[1] != vocab_size:
+        raise UserError(
+            f"counts: a sparse matrix of shape {list(counts.shape)}; expected [documents, {vocab_size}]: one row a "
+            "document, one column for each word of the vocabulary."
+        )
+    if counts.dtype.kind not in "biuf":
+        raise UserError(f"counts: a sparse matrix of {counts.dtype}; expected counts: whole numbers from 0.")
+    matrix = sp.csr_array(counts)
+    for start in range(0, max(matrix.shape[0], 1), size):
+        rows = matrix[start : start + size].astype(np.float64)  # exact to 2^53, and a copy
+        rows.sum_duplicates()
+        rows.eliminate_zeros()
+        if not (np.isfinite(rows.data).all() and (rows.data > 0).all() and (rows.data == np.round(rows.data)).all()):
+            raise UserError(
+                "counts: a sparse matrix with numbers that are negative, fractional or not finite; expected whole "
+                "numbers from 0: give raw counts, not tf-idf or normalized ones."
+            )
+        yield BowBatch.from_csr(rows.indptr, rows.indices, rows.data, vocab_size)
 
 
 def as_batch(batch: object, vocab_size: int, *, training: bool) -> BowBatch:
