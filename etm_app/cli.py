@@ -31,6 +31,7 @@ from etm_app.callbacks.tensorboard import TensorBoardTopics
 from etm_app.callbacks.terminal import make_console
 from etm_app.callbacks.topics import TopicTables
 from etm_app.check import CheckingTrainer
+from etm_app.checkpoint import EXPECTED, hyperparameters, read_checkpoint
 
 # Imported so that their short names work as well: --data NewsgroupsDataModule.
 from etm_app.data.counts import CountsDataModule
@@ -154,6 +155,21 @@ class ETMCLI(LightningCLI):
         # The data modules' own bars are drawn before there is a trainer to ask.
         rich.get_console().quiet = self.config[subcommand].trainer.enable_progress_bar is False
         self._checkpoint = check_checkpoint(subcommand, self.config[subcommand].get("ckpt_path"))
+        if self._checkpoint is not None:
+            parse = parser.parse_object if isinstance(args, dict | Namespace) else parser.parse_args
+            given = parse(args, defaults=False).get(f"{subcommand}.model") or Namespace()
+            for name, trained in hyperparameters(self._checkpoint).items():
+                if name in given and given[name] != trained:
+                    raise UserError(
+                        f"model.{name}: {given[name]}, but the checkpoint was trained with {trained}; expected the "
+                        f"same: leave model.{name} out, or train anew without --ckpt_path."
+                    )
+
+    def _parse_ckpt_path(self) -> None:
+        """Take the model's arguments from the checkpoint that was checked; Lightning would read the file again."""
+        if self._checkpoint is not None:
+            model = {"model": hyperparameters(self._checkpoint)}
+            self.config = self.parser.parse_object({self.config.subcommand: model}, self.config)
 
     def _vocab_size(self, data: LightningDataModule) -> int:
         """The size of the data's vocabulary: of the checkpoint's where there is one and the data counts texts."""
@@ -260,31 +276,20 @@ def check_checkpoint(subcommand: str, path: str | Path | None) -> dict[str, Any]
     """Refuse what would evaluate random weights or end in a traceback.
 
     Returns:
-        The checkpoint without the values of its tensors; None where none is needed and none is named.
+        The checkpoint without its tensors; None where none is needed and none is named.
 
     Raises:
         UserError: No checkpoint where one is needed, a keyword for one, a missing file or one of another kind.
     """
-    expected = (
-        "expected the path of a checkpoint that fit wrote: "
-        "--ckpt_path lightning_logs/version_0/checkpoints/best.ckpt, say."
-    )
     if path is None:
         if subcommand not in ("fit", "check"):
-            raise UserError(f"ckpt_path: {subcommand} without a checkpoint would use random weights; {expected}")
+            raise UserError(f"ckpt_path: {subcommand} without a checkpoint would use random weights; {EXPECTED}")
         return None
     if str(path) in ("best", "last", "hpc", "registry") or str(path).startswith("registry:"):
-        raise UserError(f"ckpt_path: {path!r} names no file, and a fresh process knows no earlier run; {expected}")
-    if not Path(path).is_file():
-        raise UserError(f"ckpt_path: there is no file {path}; {expected}")
-    try:
-        checkpoint = torch.load(path, weights_only=True, map_location="meta", mmap=True)
-        is_ours = isinstance(checkpoint, dict) and "vocab" in checkpoint and "state_dict" in checkpoint
-    except Exception as error:  # a file of any other kind raises anything
-        raise UserError(f"ckpt_path: {path} is no checkpoint ({type(error).__name__}); {expected}") from error
-    if not is_ours:
-        raise UserError(f"ckpt_path: {path} is a checkpoint, but not of an ETM; {expected}")
-    return checkpoint  # type: ignore[no-any-return]
+        raise UserError(f"ckpt_path: {path!r} names no file, and a fresh process knows no earlier run; {EXPECTED}")
+    checkpoint = read_checkpoint(path, ETM)
+    # The rest would keep the file open, which fit may overwrite.
+    return {name: checkpoint.get(name) for name in ("hyper_parameters", "vocab", "analyzer", "global_step")}
 
 
 def _has_documents(datamodule: LightningDataModule, loader: str) -> bool:

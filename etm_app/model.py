@@ -1,7 +1,7 @@
 """The Embedded Topic Model as a LightningModule."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import Metric
 
+from etm_app.checkpoint import check_content, hyperparameters, read_checkpoint
 from etm_app.data.analyzer import Analyzer
 from etm_app.data.batch import BowBatch, as_batch
 from etm_app.data.corpus import BowDataset
@@ -497,10 +498,9 @@ class ETM(LightningModule):
         """Take the vocabulary, or hold it against that of the data.
 
         Raises:
-            UserError: The checkpoint is of another model or another vocabulary.
+            UserError: The checkpoint is of another model or another vocabulary, or holds what none should.
         """
-        if "vocab" not in checkpoint:
-            raise UserError("ckpt_path: this checkpoint is not an ETM's; expected one that etm_app wrote.")
+        check_content(checkpoint, type(self))
         trained = checkpoint["vocab"]
         if self.vocab is not None and trained is not None and self.vocab != trained:
             raise UserError(
@@ -510,7 +510,32 @@ class ETM(LightningModule):
             )
         self.vocab = trained
         self.analyzer = checkpoint.get("analyzer") or self.analyzer
-        # Absent from a model that has not been placed yet.
-        for name in ("rho_anchor", "alpha_anchor", "word_weight", "log_frequency"):
-            if (anchor := checkpoint["state_dict"].get(f"topics.{name}")) is not None:
-                setattr(self.topics, name, torch.empty_like(anchor, device=self.device))
+        self.make_room(checkpoint["state_dict"])
+
+    def make_room(self, weights: Mapping[str, Tensor]) -> None:
+        """Have the buffers that a model has only once its embeddings were placed, if these weights are of one."""
+        if "topics.rho_anchor" in weights:
+            topics = self.topics
+            topics.rho_anchor, topics.alpha_anchor = torch.empty_like(topics.rho), torch.empty_like(topics.alpha)
+            topics.word_weight, topics.log_frequency = (topics.rho.new_empty(self.vocab_size) for _ in range(2))
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # Lightning's calls what the file names
+        cls, checkpoint_path: str | Path, map_location: torch.device | str = "cpu", **kwargs: Any
+    ) -> "ETM":
+        """The model of a checkpoint, which may be a stranger's.
+
+        Args:
+            checkpoint_path: The file.
+            map_location: The device to put it on.
+            **kwargs: Arguments of the class in place of those in the checkpoint.
+
+        Raises:
+            UserError: There is no such file, or it holds anything else than a checkpoint of this class.
+        """
+        checkpoint = read_checkpoint(checkpoint_path, cls)
+        model = cls(**{**hyperparameters(checkpoint), **kwargs})
+        model.vocab, model.analyzer = checkpoint["vocab"], checkpoint.get("analyzer")
+        model.make_room(checkpoint["state_dict"])
+        model.load_state_dict(checkpoint["state_dict"])
+        return model.to(map_location)
