@@ -35,7 +35,7 @@ MAX_CONTAINERS = 1_000_000
 MAX_PICKLE = 2**26  # bytes of words and settings; a million words take 20 MB
 MAX_VALUES = 5_000_000  # counted as often as they are referred to
 MAX_DEPTH = 50
-MAX_NUMBER = 2**53
+MAX_NUMBER = 2**64  # of a seed
 VERSION = r"[2-9](\.\d{1,4}){1,3}(\.?(dev|post|a|b|rc)\d{1,8})?"  # of Lightning
 MAX_TEXT = 10_000  # characters of a setting
 CHUNK = 2**22  # weights looked at at once
@@ -100,13 +100,15 @@ def hyperparameters(checkpoint: dict[str, Any]) -> dict[str, Any]:
 def non_finite(tensors: dict[str, Tensor]) -> str | None:
     """The name of the first that has a NaN or an infinite number, looking at a part of it at a time."""
     for name, tensor in tensors.items():
-        if not tensor.is_meta and not all(part.isfinite().all() for part in tensor.detach().reshape(-1).split(CHUNK)):
+        if not tensor.is_meta and not all(
+            part.isfinite().all() for part in torch.split(tensor.detach().reshape(-1), CHUNK)
+        ):
             return name
     return None
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a plain value is of a type, nothing converted; whole numbers are floats as well, NaN and infinity not.
+    """Whether a plain value is of a type, nothing converted: whole numbers are floats as well, NaN is a plain one.
 
     Args:
         value: Any.
@@ -127,7 +129,7 @@ def fits(value: Any, hint: Any) -> bool:
         return type(value) is hint
     if not issubclass(hint, int | float) or type(value) not in ((int,) if issubclass(hint, int) else (int, float)):
         return False
-    if not isfinite(value) or abs(value) > MAX_NUMBER:
+    if abs(value) > MAX_NUMBER or not (hint is float or isfinite(value)):
         return False
     try:
         hint(value)

@@ -157,7 +157,7 @@ class ETMCLI(LightningCLI):
         self._checkpoint = check_checkpoint(subcommand, self.config[subcommand].get("ckpt_path"))
         if self._checkpoint is not None:
             parse = parser.parse_object if isinstance(args, dict | Namespace) else parser.parse_args
-            given = parse(args, defaults=False).get(f"{subcommand}.model") or Namespace()
+            given = parse(args, defaults=False).get(f"{subcommand}.model") or {}
             for name, trained in hyperparameters(self._checkpoint).items():
                 if name in given and given[name] != trained:
                     raise UserError(
@@ -193,6 +193,12 @@ class ETMCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Evaluate the best checkpoint, and show its topics."""
+        if self._checkpoint is not None and self.trainer.global_step == self._checkpoint["global_step"]:
+            rank_zero_info(
+                f"Nothing was trained: the checkpoint has had {self.trainer.current_epoch} epochs, and "
+                f"trainer.max_epochs is {self.trainer.max_epochs}; to go on, give more (--trainer.max_epochs "
+                f"{self.trainer.current_epoch + 1}, say)."
+            )
         best = self._get(self.config_init, "checkpoint").best_model_path or None
         evaluations = {"val": self.trainer.validate, "test": self.trainer.test}
         splits = [split for split in evaluations if _has_documents(self.datamodule, f"{split}_dataloader")]

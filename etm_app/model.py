@@ -10,7 +10,7 @@ import polars as pl
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
 from numpy.typing import NDArray
-from pytorch_lightning import LightningModule
+from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
@@ -21,7 +21,8 @@ from etm_app.checkpoint import check_content, hyperparameters, read_checkpoint
 from etm_app.data.analyzer import Analyzer
 from etm_app.data.batch import BowBatch, as_batch
 from etm_app.data.corpus import BowDataset
-from etm_app.data.datamodule import training_set
+from etm_app.data.datamodule import corpus_of, training_set
+from etm_app.data.digest import documents_digest
 from etm_app.data.embeddings import Embeddings, read_embeddings
 from etm_app.errors import UserError
 from etm_app.metrics.elbo import Elbo
@@ -31,6 +32,7 @@ from etm_app.nn import sparse
 from etm_app.nn.encoder import Activation, Encoder, kl_to_standard_normal
 from etm_app.nn.topics import Topics
 from etm_app.nn.warm_start import MAX_DOCUMENTS, warm_start
+from etm_app.resume import check_state, compare_data
 
 __all__ = ["ETM"]
 
@@ -152,6 +154,7 @@ class ETM(LightningModule):
         self.elbo = Elbo()
         self.perplexity = Perplexity()
         self.usage = TopicUsage(num_topics)
+        self.data_digest: str | None = None  # of the documents that it is trained on and chosen by
         self.training_set: BowDataset | None = None  # what coherence and the other statistics are counted over
         self._evaluated_beta: Tensor | None = None
         self._num_documents = 1  # in training
@@ -190,8 +193,17 @@ class ETM(LightningModule):
             self._seed = torch.initial_seed()
             if self.training_set is not None:
                 self._num_documents = max(len(self.training_set), 1)
+                self.data_digest = self._digest_of(datamodule)
             if self.starts_anew:
                 self._start()
+
+    def _digest_of(self, datamodule: LightningDataModule | None) -> str:
+        assert datamodule is not None
+        assert self.training_set is not None
+        with torch.random.fork_rng([]):  # loaders of a user's own may draw
+            corpus = corpus_of(datamodule, self.vocab_size, ("val",))
+        validation_set = BowDataset(corpus, corpus.rows("val"))
+        return documents_digest((self.training_set, validation_set), self._known_vocab())
 
     def _start(self) -> None:
         """Place the embeddings; before the processes are joined, which then all take those of the first."""
@@ -487,9 +499,10 @@ class ETM(LightningModule):
     # Checkpoints
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add vocabulary and analyser, so that a checkpoint is all that new texts need, and fresh statistics."""
+        """Add what new texts need (vocabulary, analyser), the digest of the data, and fresh statistics."""
         checkpoint["vocab"] = self.vocab
         checkpoint["analyzer"] = self.analyzer
+        checkpoint["data_digest"] = self.data_digest
         if not self._measured:
             self._measure()
             checkpoint["state_dict"] = self.state_dict()
@@ -511,6 +524,12 @@ class ETM(LightningModule):
         self.vocab = trained
         self.analyzer = checkpoint.get("analyzer") or self.analyzer
         self.make_room(checkpoint["state_dict"])
+        if self._trainer is not None:
+            check_state(checkpoint, self.trainer, self)
+            if self.trainer.state.fn == "fit":
+                compare_data(checkpoint, self.trainer, self.data_digest)
+            else:
+                self.data_digest = checkpoint.get("data_digest")
 
     def make_room(self, weights: Mapping[str, Tensor]) -> None:
         """Have the buffers that a model has only once its embeddings were placed, if these weights are of one."""
