@@ -24,6 +24,7 @@ from etm_app import __version__
 from etm_app.callbacks.agreement import LabelAgreement
 from etm_app.callbacks.checkpoint import BestCheckpoint
 from etm_app.callbacks.collapse import CollapseMonitor
+from etm_app.callbacks.divergence import DivergenceStop
 from etm_app.callbacks.prediction import ThetaWriter
 from etm_app.callbacks.reference import ReferenceCoherence
 from etm_app.callbacks.report import Report
@@ -356,6 +357,7 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
                 "num_sanity_val_steps": 0,
                 "enable_model_summary": False,
                 "callbacks": [
+                    DivergenceStop(),  # before those that would show what is not finite
                     CollapseMonitor(),
                     LabelAgreement(),
                     ModelCheckpoint(filename="last", enable_version_counter=False),
