@@ -35,6 +35,7 @@ MAX_CONTAINERS = 1_000_000
 MAX_PICKLE = 2**26  # bytes of words and settings; a million words take 20 MB
 MAX_VALUES = 5_000_000  # counted as often as they are referred to
 MAX_DEPTH = 50
+SHARED = 10_000  # bytes of tensors that stand in several places, such as scores
 MAX_NUMBER = 2**64  # of a seed
 VERSION = r"[2-9](\.\d{1,4}){1,3}(\.?(dev|post|a|b|rc)\d{1,8})?"  # of Lightning
 MAX_TEXT = 10_000  # characters of a setting
@@ -63,7 +64,7 @@ def read_checkpoint(path: str | Path, model_class: "type[ETM]") -> dict[str, Any
     if not path.is_file():
         raise UserError(f"ckpt_path: there is no file {path}; {EXPECTED}")
     try:
-        _check_archive(path)
+        records = _check_archive(path)
         checkpoint = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
     except Exception as error:  # a file of any other kind raises anything
         reason = str(error) if isinstance(error, _Unfit) else type(error).__name__
@@ -71,7 +72,7 @@ def read_checkpoint(path: str | Path, model_class: "type[ETM]") -> dict[str, Any
     if not isinstance(checkpoint, dict) or not {"vocab", "state_dict", "hyper_parameters"} <= checkpoint.keys():
         raise UserError(f"ckpt_path: {path} is a checkpoint, but not of an ETM; {EXPECTED}")
     try:
-        _check_values(checkpoint, path.stat().st_size)
+        _check_values(checkpoint, records)
         _check_content(checkpoint, model_class)
     except _Unfit as unfit:
         raise unfit.refusal(str(path)) from unfit
@@ -138,8 +139,12 @@ def fits(value: Any, hint: Any) -> bool:
     return True
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse what torch.load would take more memory for than the file has bytes."""
+def _check_archive(path: Path) -> list[int]:
+    """Refuse what torch.load would take more memory for than the file has bytes.
+
+    Returns:
+        The sizes of the records with numbers in bytes, in the order of the file.
+    """
     with zipfile.ZipFile(path) as archive:
         records = archive.infolist()
         stored = all(record.compress_type == zipfile.ZIP_STORED for record in records)
@@ -158,17 +163,26 @@ def _check_archive(path: Path) -> None:
                 raise _Unfit(f"it asks for {argument!s:.80}")
         if num_containers > MAX_CONTAINERS:
             raise _Unfit(f"it has {num_containers:,} lists and tables, more than {MAX_CONTAINERS:,}")
+        numbers = [record for record in records if "/data/" in record.filename and record.file_size]
+        return [record.file_size for record in sorted(numbers, key=lambda record: record.header_offset)]
 
 
-def _check_values(checkpoint: dict[str, Any], num_bytes: int) -> None:
+def _check_values(checkpoint: dict[str, Any], records: list[int]) -> None:
     """Plain values and tensors only, and these no larger than the file: a small storage may claim any shape."""
+    num_bytes = sum(records)
+    claimed: dict[int, int] = {}
     for where, value in _leaves({name: value for name, value in checkpoint.items() if name != "vocab"}):
         if isinstance(value, Tensor):
             num_bytes -= value.numel() * value.element_size()
-            if num_bytes < 0 or value.layout != torch.strided or not value.is_contiguous():
-                raise _Unfit(f"{where} is a tensor of {_shape(value)} numbers that the file does not hold")
+            if num_bytes < -SHARED or value.layout != torch.strided or not value.is_contiguous():
+                raise _Unfit(f"{where} is a tensor {_shape(value)} of numbers that the file does not hold")
+            if storage := value.untyped_storage():
+                claimed[storage.data_ptr()] = storage.nbytes()
         elif not isinstance(value, bool | int | float | str | None) or (type(value) is int and abs(value) > MAX_NUMBER):
             raise _Unfit(f"{where} is {_short(value)}, no plain value")
+    # Views of the file, so they lie as the records do; torch reads beyond those that are smaller than it is told.
+    if [claimed[place] for place in sorted(claimed)] != records:
+        raise _Unfit("its records have not the sizes of its tensors")
 
 
 def _leaves(checkpoint: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -418,6 +418,10 @@ class ETM(LightningModule):
         theta = self._theta(*self.encoder(batch, batch.counts, beta))
         if batch.num_nonempty < len(batch):
             theta[batch.indptr.diff() == 0] = self._prior_theta()
+        if not theta.isfinite().all():
+            raise UserError(
+                "theta is not finite: the weights of this model are no trained ones; expected a checkpoint as fit wrote it."
+            )
         return theta
 
     def transform(self, texts: Iterable[str], tokenizer: str | None = None) -> NDArray[np.float32]:

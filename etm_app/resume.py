@@ -4,7 +4,6 @@ Lightning hands all of it on as it is found. A state that has not the form of th
 are others than those of the checkpoint, what was best on those is forgotten.
 """
 
-from collections.abc import Iterator
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["check_state", "compare_data"]
 
 MAX_STEPS = 2**53
+EXAMPLE = torch.Size((2, 3))  # of a parameter
 LOOPS = ("fit_loop", "validate_loop", "test_loop", "predict_loop")
 
 
@@ -109,7 +109,7 @@ def _check_like(value: Any, own: Any, where: str) -> None:
     elif type(own) is int:
         fine = type(value) is int and min(own, 0) <= value <= MAX_STEPS
     elif type(own) is float:
-        fine = type(value) in (int, float) and value == value
+        fine = type(value) in (int, float) and value >= min(own, 0)
     else:
         fine = type(value) is type(own)
     if not fine:
@@ -173,7 +173,7 @@ def _check_epochs(checkpoint: dict[str, Any], trainer: Trainer) -> None:
 def _check_optimizers(checkpoint: dict[str, Any], model: "ETM") -> None:
     for name in ("optimizer_states", "lr_schedulers"):
         if not isinstance(checkpoint.get(name), list):
-            raise _refuse(name, "is missing: it has the weights only")
+            raise _refuse(name, "is no list: perhaps only the weights were kept")
     configured = model.configure_optimizers()
     schedulers = []
     if isinstance(configured, dict):
@@ -203,7 +203,7 @@ def _check_optimizer(state: Any, optimizer: Optimizer, model: "ETM") -> None:
         if group["params"] != own_group["params"]:
             raise _refuse(f"{where}.param_groups", another)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    kept = dict(_kept_by(model))
+    kept = _kept_by(model)
     for number, of in _table(states, f"{where}.state").items():
         place = f"{where}.state.{number}"
         if type(number) is not int or not 0 <= number < len(parameters):
@@ -211,24 +211,27 @@ def _check_optimizer(state: Any, optimizer: Optimizer, model: "ETM") -> None:
         if _table(of, place) and kept and of.keys() != kept.keys():
             raise _refuse(place, another)
         for name, value in of.items():
-            shape = parameters[number].shape
-            if isinstance(value, Tensor) and value.shape != shape and (kept.get(name, False) or value.numel() > 1):
-                raise _refuse(f"{place}.{name}", f"has the shape {list(value.shape)}, its weights have {list(shape)}")
-            if not isinstance(value, Tensor) and kept.get(name, False):
-                raise _refuse(f"{place}.{name}", "is no tensor")
+            example, shape = kept.get(name), parameters[number].shape
+            if isinstance(example, Tensor) and example.shape == EXAMPLE:
+                if not isinstance(value, Tensor) or value.shape != shape:
+                    raise _refuse(f"{place}.{name}", f"has not the shape of its weights, {list(shape)}")
+            elif not isinstance(example, Tensor) or not example.shape:
+                _check_like(value, example, f"{place}.{name}")
+            elif not isinstance(value, Tensor) or value.numel() > shape.numel():  # of a part of the shape
+                raise _refuse(f"{place}.{name}")
         if wrong := non_finite({name: value for name, value in of.items() if isinstance(value, Tensor)}):
             raise _refuse(f"{place}.{wrong}", "has NaN or infinite numbers")
 
 
-def _kept_by(model: "ETM") -> Iterator[tuple[str, bool]]:
-    """What the optimizer keeps of a parameter, found by a step, and whether it has the parameter's shape."""
-    parameter = nn.Parameter(torch.zeros(2, 3))
+def _kept_by(model: "ETM") -> dict[str, Any]:
+    """What the optimizer keeps of a parameter, found by a step with one."""
+    parameter = nn.Parameter(torch.zeros(EXAMPLE))
     with torch.enable_grad():
         optimizer = model.optimizer([parameter])
         parameter.sum().backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    for name, value in optimizer.state[parameter].items():
-        yield name, isinstance(value, Tensor) and value.shape == parameter.shape
+    kept: dict[str, Any] = optimizer.state[parameter]
+    return kept
 
 
 def _take_flags(state: dict[str, Any], own: dict[str, Any]) -> None:

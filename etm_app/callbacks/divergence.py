@@ -20,7 +20,7 @@ ENOUGH = 1000  # steps after which losses are looked at on any device
 
 
 class DivergenceStop(Callback):
-    """Ends a fit at the first loss, validation or weight that is NaN or infinite, before it is saved or shown.
+    """Ends a run at the first loss, evaluation or weight that is NaN or infinite, before it is saved or shown.
 
     On a CPU every loss is looked at in its step. Elsewhere that would make each step wait for the device, so they are
     looked at together, at the end of an epoch, before a validation and before a checkpoint.
@@ -58,14 +58,19 @@ class DivergenceStop(Callback):
         self._look(trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the validation, before others show it.
+        """Look at the evaluation, before others show it.
 
         Raises:
             UserError: It is not finite.
         """
         assert isinstance(pl_module, ETM)
-        if trainer.state.fn == "fit" and not all(value.isfinite() for value in pl_module.elbo.compute().values()):
+        if all(value.isfinite() for value in pl_module.elbo.compute().values()):
+            return
+        if trainer.state.fn == "fit":
             raise self._end(trainer, "the validation's loss", trainer.global_step)
+        raise UserError("ckpt_path: the loss is not finite with these weights; expected a checkpoint as fit wrote it.")
+
+    on_test_epoch_end = on_validation_epoch_end
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Look at the weights: a checkpoint is there to go on from.

@@ -19,7 +19,7 @@ from etm_app.report.run import Run, Value
 
 __all__ = ["Report"]
 
-STATE = dict[str, dict[str, list[tuple[float, float]] | Value]]  # history and training
+STATE = {"history": dict[str, list[tuple[float, float]]], "training": dict[str, Value]}
 
 
 class Report(Callback):
@@ -69,7 +69,7 @@ class Report(Callback):
         Raises:
             UserError: They are none.
         """
-        if not fits(state_dict, STATE):
+        if not all(fits(state_dict[name], form) for name, form in STATE.items()):
             raise UserError("ckpt_path: callbacks.Report of the checkpoint is no history; expected what fit wrote.")
         kept = {name: [(epoch, value) for epoch, value in values] for name, values in state_dict["history"].items()}
         if _last_epoch(kept) > _last_epoch(self.history):
