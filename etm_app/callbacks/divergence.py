@@ -46,7 +46,7 @@ class DivergenceStop(Callback):
         if not self._losses:
             self._first = (trainer.global_step, batch_idx)
         self._losses.append(loss)
-        if loss.device.type == "cpu" or len(self._losses) == ENOUGH:
+        if self._at_once(loss) or len(self._losses) == ENOUGH:
             self._look(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -83,6 +83,10 @@ class DivergenceStop(Callback):
         self._look(trainer, pl_module)
         if (name := non_finite(checkpoint["state_dict"])) is not None:
             raise self._end(trainer, name, trainer.global_step)
+
+    @staticmethod
+    def _at_once(loss: Tensor) -> bool:
+        return loss.device.type == "cpu"
 
     def _look(self, trainer: Trainer, pl_module: LightningModule) -> None:
         losses, self._losses = self._losses, []
