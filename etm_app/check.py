@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from etm_app.callbacks.terminal import make_console
+from etm_app.checkpoint import read_checkpoint
 from etm_app.data.datamodule import BowDataModule, corpus_of
 from etm_app.data.statistics import CorpusStatistics, corpus_statistics
 from etm_app.model import ETM
@@ -61,7 +62,7 @@ class CheckingTrainer(Trainer):
         corpus = corpus_of(datamodule, model.vocab_size)
         if ckpt_path is not None:
             model.vocab = corpus.vocab
-            model.on_load_checkpoint(torch.load(ckpt_path, weights_only=True, map_location="meta", mmap=True))
+            model.on_load_checkpoint(read_checkpoint(ckpt_path, type(model)))
         statistics = corpus_statistics(corpus)
         try:
             num_steps = len(datamodule.train_dataloader())

@@ -28,6 +28,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from etm_app.callbacks.agreement import LabelAgreement
 from etm_app.callbacks.checkpoint import BestCheckpoint
 from etm_app.callbacks.collapse import CollapseMonitor
+from etm_app.callbacks.divergence import DivergenceStop
 from etm_app.callbacks.prediction import ThetaWriter
 from etm_app.callbacks.reference import ReferenceCoherence
 from etm_app.callbacks.report import Report
@@ -35,6 +36,7 @@ from etm_app.callbacks.tensorboard import TensorBoardTopics
 from etm_app.callbacks.terminal import make_console
 from etm_app.callbacks.topics import TopicTables
 from etm_app.check import CheckingTrainer
+from etm_app.checkpoint import EXPECTED, hyperparameters, read_checkpoint
 from etm_app.chosen_data import arguments_of, choose_data
 from etm_app.commands import SUBCOMMANDS, answer, main_parser_arguments
 
@@ -200,6 +202,21 @@ class ETMCLI(LightningCLI):
         # The data modules' own bars are drawn before there is a trainer to ask.
         rich.get_console().quiet = self.config[subcommand].trainer.enable_progress_bar is False
         self._checkpoint = check_checkpoint(subcommand, self.config[subcommand].get("ckpt_path"))
+        if self._checkpoint is not None:
+            parse = parser.parse_object if isinstance(args, dict | Namespace) else parser.parse_args
+            given = parse(args, defaults=False).get(f"{subcommand}.model") or {}
+            for name, trained in hyperparameters(self._checkpoint).items():
+                if name in given and given[name] != trained:
+                    raise UserError(
+                        f"model.{name}: {given[name]}, but the checkpoint was trained with {trained}; expected the "
+                        f"same: leave model.{name} out, or train anew without --ckpt_path."
+                    )
+
+    def _parse_ckpt_path(self) -> None:
+        """Take the model's arguments from the checkpoint that was checked; Lightning would read the file again."""
+        if self._checkpoint is not None:
+            model = {"model": hyperparameters(self._checkpoint)}
+            self.config = self.parser.parse_object({self.config.subcommand: model}, self.config)
 
     def _vocab_size(self, data: LightningDataModule) -> int:
         """The size of the data's vocabulary: of the checkpoint's where there is one and the data counts texts."""
@@ -223,6 +240,12 @@ class ETMCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Evaluate the best checkpoint, and show its topics."""
+        if self._checkpoint is not None and self.trainer.global_step == self._checkpoint["global_step"]:
+            rank_zero_info(
+                f"Nothing was trained: the checkpoint has had {self.trainer.current_epoch} epochs, and "
+                f"trainer.max_epochs is {self.trainer.max_epochs}; to go on, give more (--trainer.max_epochs "
+                f"{self.trainer.current_epoch + 1}, say)."
+            )
         best = self._get(self.config_init, "checkpoint").best_model_path or None
         evaluations = {"val": self.trainer.validate, "test": self.trainer.test}
         splits = [split for split in evaluations if _has_documents(self.datamodule, f"{split}_dataloader")]
@@ -327,31 +350,20 @@ def check_checkpoint(subcommand: str, path: str | Path | None) -> dict[str, Any]
     """Refuse what would evaluate random weights or end in a traceback.
 
     Returns:
-        The checkpoint without the values of its tensors; None where none is needed and none is named.
+        The checkpoint without its tensors; None where none is needed and none is named.
 
     Raises:
         UserError: No checkpoint where one is needed, a keyword for one, a missing file or one of another kind.
     """
-    expected = (
-        "expected the path of a checkpoint that fit wrote: "
-        "--ckpt_path lightning_logs/version_0/checkpoints/best.ckpt, say."
-    )
     if path is None:
         if subcommand not in ("fit", "check"):
-            raise UserError(f"ckpt_path: {subcommand} without a checkpoint would use random weights; {expected}")
+            raise UserError(f"ckpt_path: {subcommand} without a checkpoint would use random weights; {EXPECTED}")
         return None
     if str(path) in ("best", "last", "hpc", "registry") or str(path).startswith("registry:"):
-        raise UserError(f"ckpt_path: {path!r} names no file, and a fresh process knows no earlier run; {expected}")
-    if not Path(path).is_file():
-        raise UserError(f"ckpt_path: there is no file {path}; {expected}")
-    try:
-        checkpoint = torch.load(path, weights_only=True, map_location="meta", mmap=True)
-        is_ours = isinstance(checkpoint, dict) and "vocab" in checkpoint and "state_dict" in checkpoint
-    except Exception as error:  # a file of any other kind raises anything
-        raise UserError(f"ckpt_path: {path} is no checkpoint ({type(error).__name__}); {expected}") from error
-    if not is_ours:
-        raise UserError(f"ckpt_path: {path} is a checkpoint, but not of an ETM; {expected}")
-    return checkpoint  # type: ignore[no-any-return]
+        raise UserError(f"ckpt_path: {path!r} names no file, and a fresh process knows no earlier run; {EXPECTED}")
+    checkpoint = read_checkpoint(path, ETM)
+    # The rest would keep the file open, which fit may overwrite.
+    return {name: checkpoint.get(name) for name in ("hyper_parameters", "vocab", "analyzer", "global_step")}
 
 
 def _has_documents(datamodule: LightningDataModule, loader: str) -> bool:
@@ -426,6 +438,7 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
                 "num_sanity_val_steps": 0,
                 "enable_model_summary": False,
                 "callbacks": [
+                    DivergenceStop(),  # before those that would show what is not finite
                     CollapseMonitor(),
                     LabelAgreement(),
                     ModelCheckpoint(filename="last", enable_version_counter=False),

@@ -1,7 +1,7 @@
 """The Embedded Topic Model as a LightningModule."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,17 +11,19 @@ import scipy.sparse as sp
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
 from numpy.typing import NDArray
-from pytorch_lightning import LightningModule
+from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import Metric
 
+from etm_app.checkpoint import check_content, hyperparameters, read_checkpoint
 from etm_app.data.analyzer import Analyzer
 from etm_app.data.batch import BowBatch, as_batch, sparse_batches
 from etm_app.data.corpus import BowDataset
-from etm_app.data.datamodule import training_set
+from etm_app.data.datamodule import corpus_of, training_set
+from etm_app.data.digest import documents_digest
 from etm_app.data.embeddings import Embeddings, read_embeddings
 from etm_app.errors import UserError
 from etm_app.metrics.elbo import Elbo
@@ -31,6 +33,7 @@ from etm_app.nn import sparse
 from etm_app.nn.encoder import Activation, Encoder, kl_to_standard_normal
 from etm_app.nn.topics import Topics
 from etm_app.nn.warm_start import MAX_DOCUMENTS, warm_start
+from etm_app.resume import check_state, compare_data
 
 __all__ = ["ETM"]
 
@@ -152,6 +155,7 @@ class ETM(LightningModule):
         self.elbo = Elbo()
         self.perplexity = Perplexity()
         self.usage = TopicUsage(num_topics)
+        self.data_digest: str | None = None  # of the documents that it is trained on and chosen by
         self.training_set: BowDataset | None = None  # what coherence and the other statistics are counted over
         self._evaluated_beta: Tensor | None = None
         self._num_documents = 1  # in training
@@ -190,8 +194,17 @@ class ETM(LightningModule):
             self._seed = torch.initial_seed()
             if self.training_set is not None:
                 self._num_documents = max(len(self.training_set), 1)
+                self.data_digest = self._digest_of(datamodule)
             if self.starts_anew:
                 self._start()
+
+    def _digest_of(self, datamodule: LightningDataModule | None) -> str:
+        assert datamodule is not None
+        assert self.training_set is not None
+        with torch.random.fork_rng([]):  # loaders of a user's own may draw
+            corpus = corpus_of(datamodule, self.vocab_size, ("val",))
+        validation_set = BowDataset(corpus, corpus.rows("val"))
+        return documents_digest((self.training_set, validation_set), self._known_vocab())
 
     def _start(self) -> None:
         """Place the embeddings; before the processes are joined, which then all take those of the first."""
@@ -410,6 +423,10 @@ class ETM(LightningModule):
         theta = self._theta(*self.encoder(batch, batch.counts, beta))
         if batch.num_nonempty < len(batch):
             theta[batch.indptr.diff() == 0] = self._prior_theta()
+        if not theta.isfinite().all():
+            raise UserError(
+                "theta is not finite: the weights of this model are no trained ones; expected a checkpoint as fit wrote it."
+            )
         return theta
 
     def transform(self, texts: Iterable[str], tokenizer: str | None = None) -> NDArray[np.float32]:
@@ -500,9 +517,10 @@ class ETM(LightningModule):
     # Checkpoints
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add vocabulary and analyser, so that a checkpoint is all that new texts need, and fresh statistics."""
+        """Add what new texts need (vocabulary, analyser), the digest of the data, and fresh statistics."""
         checkpoint["vocab"] = self.vocab
         checkpoint["analyzer"] = self.analyzer
+        checkpoint["data_digest"] = self.data_digest
         if not self._measured:
             self._measure()
             checkpoint["state_dict"] = self.state_dict()
@@ -511,10 +529,9 @@ class ETM(LightningModule):
         """Take the vocabulary, or hold it against that of the data.
 
         Raises:
-            UserError: The checkpoint is of another model or another vocabulary.
+            UserError: The checkpoint is of another model or another vocabulary, or holds what none should.
         """
-        if "vocab" not in checkpoint:
-            raise UserError("ckpt_path: this checkpoint is not an ETM's; expected one that etm_app wrote.")
+        check_content(checkpoint, type(self))
         trained = checkpoint["vocab"]
         if self.vocab is not None and trained is not None and self.vocab != trained:
             raise UserError(
@@ -524,7 +541,38 @@ class ETM(LightningModule):
             )
         self.vocab = trained
         self.analyzer = checkpoint.get("analyzer") or self.analyzer
-        # Absent from a model that has not been placed yet.
-        for name in ("rho_anchor", "alpha_anchor", "word_weight", "log_frequency"):
-            if (anchor := checkpoint["state_dict"].get(f"topics.{name}")) is not None:
-                setattr(self.topics, name, torch.empty_like(anchor, device=self.device))
+        self.make_room(checkpoint["state_dict"])
+        if self._trainer is not None:
+            check_state(checkpoint, self.trainer, self)
+            if self.trainer.state.fn == "fit":
+                compare_data(checkpoint, self.trainer, self.data_digest)
+            else:
+                self.data_digest = checkpoint.get("data_digest")
+
+    def make_room(self, weights: Mapping[str, Tensor]) -> None:
+        """Have the buffers that a model has only once its embeddings were placed, if these weights are of one."""
+        if "topics.rho_anchor" in weights:
+            topics = self.topics
+            topics.rho_anchor, topics.alpha_anchor = torch.empty_like(topics.rho), torch.empty_like(topics.alpha)
+            topics.word_weight, topics.log_frequency = (topics.rho.new_empty(self.vocab_size) for _ in range(2))
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # Lightning's calls what the file names
+        cls, checkpoint_path: str | Path, map_location: torch.device | str = "cpu", **kwargs: Any
+    ) -> "ETM":
+        """The model of a checkpoint, which may be a stranger's.
+
+        Args:
+            checkpoint_path: The file.
+            map_location: The device to put it on.
+            **kwargs: Arguments of the class in place of those in the checkpoint.
+
+        Raises:
+            UserError: There is no such file, or it holds anything else than a checkpoint of this class.
+        """
+        checkpoint = read_checkpoint(checkpoint_path, cls)
+        model = cls(**{**hyperparameters(checkpoint), **kwargs})
+        model.vocab, model.analyzer = checkpoint["vocab"], checkpoint.get("analyzer")
+        model.make_room(checkpoint["state_dict"])
+        model.load_state_dict(checkpoint["state_dict"])
+        return model.to(map_location)

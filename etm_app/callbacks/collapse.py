@@ -30,7 +30,7 @@ class CollapseMonitor(Callback):
 
     def _watch(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         assert isinstance(pl_module, ETM)
-        usage = pl_module.usage.compute()
+        usage = {name: value.reshape(-1) for name, value in pl_module.usage.compute().items()}  # Metric drops K = 1
         if trainer.sanity_checking or not usage:
             return
         num_topics = len(usage["share"])

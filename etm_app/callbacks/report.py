@@ -10,6 +10,7 @@ from pytorch_lightning import Callback, LightningDataModule, LightningModule, Tr
 from etm_app.callbacks.collapse import CollapseMonitor
 from etm_app.callbacks.survey import Survey, survey_of
 from etm_app.callbacks.topics import TopicTables
+from etm_app.checkpoint import fits
 from etm_app.errors import UserError
 from etm_app.model import ETM
 from etm_app.report.content import describe
@@ -17,6 +18,8 @@ from etm_app.report.page import render, write_page
 from etm_app.report.run import Run, Value
 
 __all__ = ["Report"]
+
+STATE = {"history": dict[str, list[tuple[float, float]]], "training": dict[str, Value]}
 
 
 class Report(Callback):
@@ -61,7 +64,13 @@ class Report(Callback):
         return {"history": self.history, "training": self.training}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take them over, unless more is known: `fit` ends with an evaluation of its best, earlier checkpoint."""
+        """Take them over, unless more is known: `fit` ends with an evaluation of its best, earlier checkpoint.
+
+        Raises:
+            UserError: They are none.
+        """
+        if not all(fits(state_dict[name], form) for name, form in STATE.items()):
+            raise UserError("ckpt_path: callbacks.Report of the checkpoint is no history; expected what fit wrote.")
         kept = {name: [(epoch, value) for epoch, value in values] for name, values in state_dict["history"].items()}
         if _last_epoch(kept) > _last_epoch(self.history):
             self.history, self.training = kept, {**state_dict["training"], **self.training}

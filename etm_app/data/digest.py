@@ -1,0 +1,38 @@
+"""A name for documents: the same for the same ones, another for others."""
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b, sha256
+from itertools import pairwise
+
+import numpy as np
+
+from etm_app.data.corpus import BowDataset
+
+__all__ = ["documents_digest"]
+
+CHUNK = 10_000  # documents at once
+SIZE = 16  # bytes of a document's own digest
+
+
+def documents_digest(parts: Iterable[BowDataset], vocab: Sequence[str]) -> str:
+    """Digest of counted documents, part by part.
+
+    In a part their order does not matter: loaders of a user's own may shuffle, and no measure depends on it.
+
+    Args:
+        parts: To train on, to validate with, ….
+        vocab: The V words.
+    """
+    digest = sha256("\n".join(vocab).encode("utf-8", "surrogatepass"))
+    for part in parts:
+        documents = np.zeros(len(part), f"S{SIZE}")
+        for start in range(0, len(part), CHUNK):
+            indptr, indices, counts, _ = part.corpus.select(part.rows[start : start + CHUNK])
+            entries = np.stack((indices, counts), axis=1)
+            documents[start : start + CHUNK] = [
+                blake2b(entries[first:end].data, digest_size=SIZE).digest() for first, end in pairwise(indptr.tolist())
+            ]
+        documents.sort()
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(documents.tobytes())
+    return digest.hexdigest()
