@@ -136,8 +136,8 @@ class CountsDataModule(BowDataModule):
             sources = self._sources(format, files, table)
             report = {"zero_entries": 0, "repeated_entries": 0, "unknown_entries": 0}
             for split, source in sources.items():
-                with TemporaryDirectory(dir=writer.partial) as scratch:
-                    sorter = EntrySorter(Path(scratch), len(source.vocab))
+                with writer.scratch() as scratch:
+                    sorter = EntrySorter(scratch, len(source.vocab))
                     for entries in source.entries():
                         sorter.append(*_checked(source, entries))
                     for documents in sorter.documents(source.num_documents):

@@ -170,8 +170,9 @@ class TextDataModule(BowDataModule):
         given = None if vectorizer.vocab is None else sha256("\n".join(vectorizer.vocab).encode()).hexdigest()
         return {
             "files": {
+                # With a name a file is one document, without it is one of many: the same files are other documents.
                 split: [
-                    [source] if isinstance(source, str) else [name or source.name, content_digest(source)]
+                    [source] if isinstance(source, str) else [source.name, name, content_digest(source)]
                     for source, name in self._reader(split).sources()
                 ]
                 for split in self.files
@@ -205,13 +206,14 @@ class TextDataModule(BowDataModule):
                 writer.append_excerpts(Excerpts.of(batch["text"]))
                 yield batch["text"]
 
-        with CorpusWriter(folder) as writer, TemporaryDirectory(dir=folder.parent, prefix=".counts.") as temporary:
-            counted = self.vectorizer.count(texts(), Path(temporary))
-            documents = self._with_splits(pl.concat(tables))
-            _check_ids(documents["id"], self.columns.get("id"))
-            vocab, report = counted.choose(documents["split"].to_list())
-            for chunk in counted.chunks():
-                writer.append(*chunk)
+        with CorpusWriter(folder) as writer:
+            with writer.scratch() as scratch:
+                counted = self.vectorizer.count(texts(), scratch)
+                documents = self._with_splits(pl.concat(tables))
+                _check_ids(documents["id"], self.columns.get("id"))
+                vocab, report = counted.choose(documents["split"].to_list())
+                for chunk in counted.chunks():
+                    writer.append(*chunk)
             writer.finish(vocab, documents, {"source": names, **report})
         rank_zero_info(
             f"Corpus: {len(documents):,} documents, {len(vocab):,} words; {report['empty_documents']:,} documents have "
