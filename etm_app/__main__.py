@@ -2,6 +2,8 @@
 
 import os
 
+from etm_app.interrupts import obeying_signals
+
 
 def main() -> None:
     """Run the command line; imported late, because processes that parse docstrings import this module too."""
@@ -11,9 +13,10 @@ def main() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     # Pages of 2 MB: with a vocabulary of 100,000 words, a step spends a fifth of its time on faults of small ones.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    from etm_app.cli import main
+    with obeying_signals():
+        from etm_app.cli import main
 
-    main()
+        main()
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def writing(path: Path, argument: str = RUN_FOLDER) -> Iterator[None]:
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise UserError(
-            f"{argument}: cannot write {path} ({reason}); expected a folder to write to, with room for it."
+            f"{argument}: cannot write to {path} ({reason}); expected a folder to write to, with room for it."
         ) from error
 
 

@@ -4,13 +4,14 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["Interrupted", "obeying_signals", "saying_how_to_go_on"]
+__all__ = ["Interrupted", "obeying_signals"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # where launchers say which of several processes this is
 
 
 class Interrupted(BaseException):
@@ -52,16 +53,7 @@ def obeying_signals() -> Iterator[None]:
         said = f"stopped by {interrupted}{interrupted.remedy}\n"
     gc.collect()  # what had not ended, a temporary copy that was being read say, ends with its last reference
     sys.stdout.flush()
-    sys.stderr.write(said)
-    sys.stderr.flush()
+    if all(os.environ.get(rank, "0") == "0" for rank in RANKS):
+        sys.stderr.write(said)
+        sys.stderr.flush()
     os._exit(status)  # an exit would wait for threads that still cut texts into words
-
-
-@contextmanager
-def saying_how_to_go_on(remedy: Callable[[], str]) -> Iterator[None]:
-    """Add to what is said if the block is interrupted."""
-    try:
-        yield
-    except Interrupted as interrupted:
-        interrupted.remedy = remedy()
-        raise

@@ -117,6 +117,10 @@ class BowDataModule(LightningDataModule, ABC):
         """Everything that the counts depend on, as simple values; None keeps the corpus in memory only."""
         return None
 
+    def reads(self, path: Path) -> bool:
+        """Whether this file belongs to the data, or would if it were there; nothing is written to such a one."""
+        return False
+
     @cached_property
     def corpus(self) -> BowCorpus:
         """The corpus: built, or opened where it was built before.

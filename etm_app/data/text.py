@@ -20,6 +20,7 @@ from etm_app.data.reader import Format, OnBadRows, TextReader
 from etm_app.data.splits import check_fractions, draw_splits
 from etm_app.data.vectorizer import Vectorizer, in_parallel
 from etm_app.errors import UserError
+from etm_app.files import is_among
 
 __all__ = ["TextDataModule"]
 
@@ -187,6 +188,10 @@ class TextDataModule(BowDataModule):
             "vocab": given,
             "splits": [self.val_fraction, self.test_fraction, self.seed],
         }
+
+    def reads(self, path: Path) -> bool:
+        """Whether a file is one of the texts, lies in a folder of them or matches a pattern for them."""
+        return is_among(path, [name for names in self.files.values() for name in names if "://" not in name])
 
     def build(self) -> BowCorpus:
         """The corpus in memory."""

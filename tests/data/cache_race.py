@@ -70,9 +70,13 @@ def prepare(module: BowDataModule, connection: Connection) -> None:
 
 
 def race(
-    modules: Sequence[BowDataModule], expected: Sequence[tuple[int, ...]], num_processes: int, num_killed: int, seed: int
+    modules: Sequence[BowDataModule],
+    expected: Sequence[tuple[int, ...]],
+    num_processes: int,
+    num_killed: int,
+    seed: int,
 ) -> int:
-    """Let processes prepare corpora at once, and kill some with SIGKILL; fail if another fails or finds another corpus.
+    """Let processes prepare corpora at once, and kill some with SIGKILL; no other may fail or find another corpus.
 
     Returns:
         How many of the killed ones were writing.
