@@ -219,9 +219,8 @@ class ETMCLI(LightningCLI):
     def after_fit(self) -> None:
         """Evaluate the best checkpoint, and show its topics."""
         best = self._get(self.config_init, "checkpoint").best_model_path or None
-        with saying_how_to_go_on(
-            lambda: f" when training was over; go on with test --ckpt_path {best}" if best else ""
-        ):
+        go_on = f"; go on with test --ckpt_path {best}" if best else ""
+        with self._interruptible(lambda: f" when training was over{go_on}"):
             self._evaluate(best)
 
     def _evaluate(self, best: str | None) -> None:
@@ -295,7 +294,7 @@ class ETMCLI(LightningCLI):
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # or the user has a plugin, or a strategy its own
             trainer.strategy.checkpoint_io = self._checkpoint_files
         if callable(signal.getsignal(signal.SIGTERM)):
-            # Ours ends the run at once. Lightning's goes first, tells the other processes, who do not listen, and waits.
+            # Ours ends the run at once; Lightning's tells the other processes, which do not listen, and waits for them.
             trainer._signal_connector._sigterm_notifier_fn = lambda *_: None  # type: ignore[method-assign]
         return trainer
 
