@@ -15,7 +15,7 @@ def main() -> None:
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     with obeying_signals():
         from etm_app.cli import main
-
+    with obeying_signals():  # again, for Polars has taken Ctrl-C for itself when it was imported
         main()
 
 
