@@ -251,9 +251,10 @@ class ETMCLI(LightningCLI):
         writer = self._get(self.config_init, "prediction")
         if writer.path is None:
             writer.path = Path(self.trainer.log_dir or self.trainer.default_root_dir) / "theta.parquet"
-        self.trainer.loggers = []
+        loggers, self.trainer.loggers = self.trainer.loggers, []
         with self._interruptible(lambda: ""):
             self.trainer.predict(**{**kwargs, "return_predictions": False})
+        self.trainer.loggers = loggers
         if self.trainer.is_global_zero:
             print(
                 f"theta of {writer.num_documents:,} documents ({writer.num_empty:,} of them empty: no word in the "
@@ -303,16 +304,15 @@ class RunConfig(SaveConfigCallback):
     """Lightning's config.yaml in the run folder, as a whole or not at all; `predict` has no run folder."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write it where something else will be written as well."""
-        if stage != "predict":
-            super().setup(trainer, pl_module, stage)
-
-    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write it."""
-        folder = Path(trainer.log_dir or trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / self.config_filename) as path:
-            path.write_text(self.parser.dump(self.config, skip_none=False), encoding="utf-8")
+        """Write it once, where something else will be written as well."""
+        if stage == "predict" or self.already_saved:
+            return
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # in all processes: Lightning broadcasts it
+        if trainer.is_global_zero:
+            folder.mkdir(parents=True, exist_ok=True)
+            with replacing(folder / self.config_filename) as path:
+                path.write_text(self.parser.dump(self.config, skip_none=False), encoding="utf-8")
+        self.already_saved = True
 
 
 def check_targets(subcommand: str, config: Namespace) -> dict[str, Path]:
@@ -446,7 +446,6 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
             auto_configure_optimizers=False,
             seed_everything_default=1,
             save_config_callback=RunConfig,
-            save_config_kwargs={"save_to_log_dir": False},
             trainer_defaults={
                 "max_epochs": 6,
                 "log_every_n_steps": 1,
