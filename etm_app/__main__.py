@@ -3,6 +3,8 @@
 import os
 import sys
 
+from etm_app.interrupts import obeying_signals
+
 
 def main() -> None:
     """Run the command line; imported late, because processes that parse docstrings import this module too."""
@@ -16,12 +18,13 @@ def main() -> None:
     # lies there takes the place of an installed module.
     if not getattr(sys.flags, "safe_path", False):
         sys.path.append("")
-    from etm_app.commands import answer
+    with obeying_signals():
+        from etm_app.commands import answer
 
-    answer(sys.argv[1:])
-    from etm_app.cli import main
-
-    main()
+        answer(sys.argv[1:])
+        from etm_app.cli import main
+    with obeying_signals():  # again, for Polars has taken Ctrl-C for itself when it was imported
+        main()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """The command line: LightningCLI with the application's defaults, its callbacks and its guards."""
 
 import logging
+import os
 import re
+import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -14,11 +17,12 @@ import rich
 import torch
 import yaml
 from jsonargparse import Namespace
+from lightning_fabric.plugins.io import TorchCheckpointIO
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning import Callback, LightningDataModule, Trainer
+from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.model_helpers import is_overridden
@@ -29,7 +33,7 @@ from etm_app.callbacks.agreement import LabelAgreement
 from etm_app.callbacks.checkpoint import BestCheckpoint
 from etm_app.callbacks.collapse import CollapseMonitor
 from etm_app.callbacks.divergence import DivergenceStop
-from etm_app.callbacks.prediction import ThetaWriter
+from etm_app.callbacks.prediction import ThetaWriter, is_theta_table
 from etm_app.callbacks.reference import ReferenceCoherence
 from etm_app.callbacks.report import Report
 from etm_app.callbacks.tensorboard import TensorBoardTopics
@@ -37,6 +41,7 @@ from etm_app.callbacks.terminal import make_console
 from etm_app.callbacks.topics import TopicTables
 from etm_app.check import CheckingTrainer
 from etm_app.checkpoint import EXPECTED, hyperparameters, read_checkpoint
+from etm_app.checkpoint_files import CheckpointFiles
 from etm_app.chosen_data import arguments_of, choose_data
 from etm_app.commands import SUBCOMMANDS, answer, main_parser_arguments
 
@@ -48,8 +53,11 @@ from etm_app.data.newsgroups import NewsgroupsDataModule
 from etm_app.data.synthetic import SyntheticDataModule
 from etm_app.data.text import TextDataModule
 from etm_app.errors import UserError
+from etm_app.files import check_target, is_same, replacing
 from etm_app.help import HelpFormatter, arrange, show_data_module
+from etm_app.interrupts import Interrupted
 from etm_app.model import ETM
+from etm_app.report.page import is_report
 
 __all__ = ["ETMCLI", "check_checkpoint", "main", "vocab_size_of"]
 
@@ -202,6 +210,7 @@ class ETMCLI(LightningCLI):
         # The data modules' own bars are drawn before there is a trainer to ask.
         rich.get_console().quiet = self.config[subcommand].trainer.enable_progress_bar is False
         self._checkpoint = check_checkpoint(subcommand, self.config[subcommand].get("ckpt_path"))
+        self._targets = check_targets(subcommand, self.config)
         if self._checkpoint is not None:
             parse = parser.parse_object if isinstance(args, dict | Namespace) else parser.parse_args
             given = parse(args, defaults=False).get(f"{subcommand}.model") or {}
@@ -220,6 +229,12 @@ class ETMCLI(LightningCLI):
 
     def _vocab_size(self, data: LightningDataModule) -> int:
         """The size of the data's vocabulary: of the checkpoint's where there is one and the data counts texts."""
+        for argument, path in self._targets.items():  # here, as the vocabulary is the first that is computed
+            if isinstance(data, BowDataModule) and data.reads(path):
+                raise UserError(
+                    f"{argument}: {path} is, or would be, among the files that {type(data).__name__} reads; "
+                    "expected another name, or another folder."
+                )
         if self._checkpoint is not None and self._checkpoint["vocab"] is not None and isinstance(data, BowDataModule):
             data.use(self._checkpoint["vocab"], self._checkpoint.get("analyzer"))
         return vocab_size_of(data)
@@ -238,6 +253,31 @@ class ETMCLI(LightningCLI):
             callbacks = self.trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
             callbacks[:] = [callback for callback in callbacks if not isinstance(callback, EarlyStopping)]
 
+    def fit(self, **kwargs: Any) -> None:
+        """Lightning's fit; interrupted, it says how to go on."""
+        with self._interruptible(self._how_to_go_on):
+            self.trainer.fit(**kwargs)
+
+    @contextmanager
+    def _interruptible(self, how_to_go_on: Callable[[], str]) -> Iterator[None]:
+        try:
+            yield
+        except Interrupted as interrupted:
+            if self.trainer.strategy.launcher is not None:
+                self.trainer.strategy.launcher.kill(signal.SIGKILL)  # the others wait for this process, deaf to less
+            interrupted.remedy = how_to_go_on()
+            raise
+
+    def _how_to_go_on(self) -> str:
+        # What a signal would save in the middle of an epoch could not be resumed exactly; the end of the last one can.
+        folders = (Path(callback.dirpath) for callback in self.trainer.checkpoint_callbacks if callback.dirpath)  # type: ignore[attr-defined]
+        epochs = {folder / "last.ckpt": self._checkpoint_files.epochs.get(folder / "last.ckpt") for folder in folders}
+        for path, epoch in epochs.items():
+            if epoch:
+                return f" after {epoch} epochs; go on with the same arguments and --ckpt_path {path}"
+        before = self._get(self.config, "ckpt_path")
+        return " before an epoch was over, so nothing new is saved" + (f"; go on from {before}" if before else "")
+
     def after_fit(self) -> None:
         """Evaluate the best checkpoint, and show its topics."""
         if self._checkpoint is not None and self.trainer.global_step == self._checkpoint["global_step"]:
@@ -247,6 +287,11 @@ class ETMCLI(LightningCLI):
                 f"{self.trainer.current_epoch + 1}, say)."
             )
         best = self._get(self.config_init, "checkpoint").best_model_path or None
+        go_on = f"; go on with test --ckpt_path {best}" if best else ""
+        with self._interruptible(lambda: f" when training was over{go_on}"):
+            self._evaluate(best)
+
+    def _evaluate(self, best: str | None) -> None:
         evaluations = {"val": self.trainer.validate, "test": self.trainer.test}
         splits = [split for split in evaluations if _has_documents(self.datamodule, f"{split}_dataloader")]
         for split in splits:
@@ -270,9 +315,14 @@ class ETMCLI(LightningCLI):
         self._show()
 
     def predict(self, **kwargs: Any) -> None:
-        """Lightning's predict with rows written as they come, none kept in memory."""
-        self.trainer.predict(**{**kwargs, "return_predictions": False})
+        """Lightning's predict with rows written as they come, none kept in memory, and nothing written but these."""
         writer = self._get(self.config_init, "prediction")
+        if writer.path is None:
+            writer.path = Path(self.trainer.log_dir or self.trainer.default_root_dir) / "theta.parquet"
+        loggers, self.trainer.loggers = self.trainer.loggers, []
+        with self._interruptible(lambda: ""):
+            self.trainer.predict(**{**kwargs, "return_predictions": False})
+        self.trainer.loggers = loggers
         if self.trainer.is_global_zero:
             print(
                 f"theta of {writer.num_documents:,} documents ({writer.num_empty:,} of them empty: no word in the "
@@ -308,7 +358,63 @@ class ETMCLI(LightningCLI):
         wanted = self._get(self.config_init, "trainer")["enable_progress_bar"]
         if wanted is None:
             kwargs["enable_progress_bar"] = rich.get_console().is_terminal
-        return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        self._checkpoint_files = CheckpointFiles()
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # or the user has a plugin, or a strategy its own
+            trainer.strategy.checkpoint_io = self._checkpoint_files
+        if callable(signal.getsignal(signal.SIGTERM)):
+            # Ours ends the run at once; Lightning's tells the other processes, which do not listen, and waits for them.
+            trainer._signal_connector._sigterm_notifier_fn = lambda *_: None  # type: ignore[method-assign]
+        return trainer
+
+
+class RunConfig(SaveConfigCallback):
+    """Lightning's config.yaml in the run folder, as a whole or not at all; `predict` has no run folder."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write it once, where something else will be written as well."""
+        if stage == "predict" or self.already_saved:
+            return
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # in all processes: Lightning broadcasts it
+        if trainer.is_global_zero:
+            folder.mkdir(parents=True, exist_ok=True)
+            with replacing(folder / self.config_filename) as path:
+                path.write_text(self.parser.dump(self.config, skip_none=False), encoding="utf-8")
+        self.already_saved = True
+
+
+def check_targets(subcommand: str, config: Namespace) -> dict[str, Path]:
+    """Refuse to write over a file that is named elsewhere, or that somebody else wrote, before anything is computed.
+
+    Args:
+        subcommand: The subcommand.
+        config: The arguments of the command.
+
+    Returns:
+        The files that the user wants something written to, by argument.
+
+    Raises:
+        UserError: One of them is there and not to be replaced.
+    """
+    own = config[subcommand]
+    if subcommand == "predict":
+        argument, section, is_ours = "prediction.path", own.prediction, is_theta_table
+    elif subcommand != "check" and own.report.enabled:
+        argument, section, is_ours = "report.path", own.report, is_report
+    else:
+        return {}
+    if section.path is None:
+        return {}
+    path = section.path.expanduser()
+    named = {name: value if isinstance(value, list) else [value] for name, value in config.items()}
+    del named[f"{subcommand}.{argument}"]
+    for name, values in named.items():
+        paths = [Path(value).expanduser() for value in values if isinstance(value, str | os.PathLike)]
+        if path.is_file() and any(is_same(path, other) for other in paths):
+            name = name.removeprefix(f"{subcommand}.").replace("init_args.", "")
+            raise UserError(f"{argument}: {path} is what {name} names; expected another file to write to.")
+    check_target(path, argument, is_ours, section.overwrite)
+    return {argument: path}
 
 
 def vocab_size_of(data: LightningDataModule) -> int:
@@ -431,7 +537,7 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             seed_everything_default=1,
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=RunConfig,
             trainer_defaults={
                 "max_epochs": 6,
                 "log_every_n_steps": 1,

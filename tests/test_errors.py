@@ -286,6 +286,101 @@ def test_prediction_to_another_format(run: Run, error: Error, checkpoint: Path) 
     assert "theta.xlsx" in said
 
 
+Make = Callable[[Path], list[object]]
+
+
+def text(folder: Path) -> list[object]:
+    (folder / "texts.csv").write_text("text\n" + "cats dogs\n" * 30)
+    return ["--data=TextDataModule", f"--data.files={folder / 'texts.csv'}"]
+
+
+def linked(folder: Path) -> list[object]:
+    arguments = text(folder)
+    (folder / "theta.csv").hardlink_to(folder / "texts.csv")
+    return arguments
+
+
+def pointed_to(folder: Path) -> list[object]:
+    arguments = text(folder)
+    (folder / "theta.csv").symlink_to(folder / "texts.csv")
+    return arguments
+
+
+def texts_that_are_a_table_of_ours(folder: Path) -> list[object]:
+    (folder / "theta.csv").write_text("row,id,status,topic,theta_0\n0,0,ok,0,1.0\n")
+    return ["--data=TextDataModule", f"--data.files={folder / 'theta.csv'}", "--data.text_column=id"]
+
+
+def in_a_folder(folder: Path) -> list[object]:
+    (folder / "deep").mkdir()
+    (folder / "deep" / "a.txt").write_text("cats dogs")
+    return ["--data=TextDataModule", f"--data.files={folder}"]
+
+
+def in_a_pattern(folder: Path) -> list[object]:
+    text(folder)
+    return ["--data=TextDataModule", f"--data.files={folder / '**' / '*.csv'}"]
+
+
+def among_counts(folder: Path) -> list[object]:
+    (folder / "part.csv").write_text("document,term,count\na,b,1\n")
+    return ["--data=CountsDataModule", f"--data.path={folder}"]
+
+
+def table_of_documents(folder: Path) -> list[object]:
+    (folder / "theta.csv").write_text("document,split\na,train\n")
+    counts = folder / "counts.npz"
+    return ["--data=CountsDataModule", f"--data.path={counts}", f"--data.documents={folder / 'theta.csv'}"]
+
+
+def somebody_elses(folder: Path) -> list[object]:
+    (folder / "theta.csv").write_text("row,id,status,topic,theta_0,my_notes\n0,0,ok,0,1.0,precious\n")
+    return text(folder)
+
+
+INPUTS: dict[str, tuple[Make, str, list[str]]] = {
+    "the texts": (text, "texts.csv", ["data.files", "another"]),
+    "a hard link to them": (linked, "theta.csv", ["data.files", "another"]),
+    "a symbolic link to them": (pointed_to, "theta.csv", ["data.files", "another"]),
+    "texts that we wrote": (texts_that_are_a_table_of_ours, "theta.csv", ["data.files", "another"]),
+    "new in a folder of texts": (in_a_folder, "deep/theta.csv", ["TextDataModule reads", "another"]),
+    "new in a pattern": (in_a_pattern, "theta.csv", ["TextDataModule reads", "another"]),
+    "new in a folder of counts": (among_counts, "theta.csv", ["CountsDataModule reads", "another"]),
+    "the documents' table": (table_of_documents, "theta.csv", ["data.documents", "another"]),
+    "a table with a column of somebody's": (somebody_elses, "theta.csv", ["is kept", "another name", "overwrite true"]),
+    "a folder": (lambda folder: [*text(folder), (folder / "theta.csv").mkdir()][:2], "theta.csv", ["no file"]),
+}
+
+
+@pytest.mark.parametrize(("make", "name", "said_too"), INPUTS.values(), ids=INPUTS)
+@pytest.mark.parametrize("argument", ["prediction.path", "report.path"])
+def test_targets_that_hold_something(
+    tmp_path: Path, error: Error, checkpoint: Path, make: Make, name: str, said_too: list[str], argument: str
+) -> None:
+    (folder := tmp_path / "data").mkdir()
+    data = make(folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    subcommand = "predict" if argument == "prediction.path" else "test"
+    where = [f"--{argument}={folder / name}", f"--ckpt_path={checkpoint}", f"--data.cache_dir={tmp_path / 'cache'}"]
+    if "overwrite true" not in said_too:
+        where.append(f"--{argument.partition('.')[0]}.overwrite=true")
+    said = error(lambda: main([subcommand, *map(str, data), *where, f"--trainer.default_root_dir={tmp_path}"]))
+    if argument == "report.path" and said_too[0] == "CountsDataModule reads":
+        return  # that is no ending of counts
+    assert all(part in said for part in (argument, str(folder / name), *said_too)), said
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_checkpoint_is_no_target(run: Run, error: Error, checkpoint: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_bytes(checkpoint.read_bytes())
+    said = error(lambda: run("predict", f"--ckpt_path={path}", f"--prediction.path={path}"))
+    assert "prediction.path" in said
+    assert "ckpt_path" in said
+    assert path.read_bytes() == checkpoint.read_bytes()
+
+
 OWN = """
 import torch
 from pytorch_lightning import LightningDataModule

@@ -1,7 +1,10 @@
 """Topic proportions of documents as a table."""
 
+import re
 import shutil
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +16,30 @@ from torch import Tensor
 from etm_app.callbacks.spreadsheet import safe_cells
 from etm_app.data.batch import BowBatch
 from etm_app.errors import UserError
+from etm_app.files import check_target, replacing, writing
 
-__all__ = ["ThetaWriter"]
+__all__ = ["ThetaWriter", "is_theta_table"]
 
-WRITERS: dict[str, Callable[[pl.LazyFrame, Path], object]] = {
-    ".parquet": lambda rows, path: rows.sink_parquet(path),
-    ".csv": lambda rows, path: safe_cells(rows).sink_csv(path),
-    ".jsonl": lambda rows, path: rows.sink_ndjson(path),
+WRITERS: dict[str, Callable[[pl.LazyFrame, Path], pl.LazyFrame]] = {
+    ".parquet": lambda rows, path: rows.sink_parquet(path, lazy=True),
+    ".csv": lambda rows, path: safe_cells(rows).sink_csv(path, lazy=True),
+    ".jsonl": lambda rows, path: rows.sink_ndjson(path, lazy=True),
 }
+READERS: dict[str, Callable[[Path], pl.LazyFrame]] = {
+    ".parquet": pl.scan_parquet,
+    ".csv": lambda path: pl.scan_csv(path, infer_schema=False),
+    ".jsonl": lambda path: pl.scan_ndjson(path, infer_schema_length=1),
+}
+COLUMNS = re.compile(r"row id (split )?(label )?(oov_rate )?status topic( theta_\d+)+")
+POLL = 0.01  # seconds
+
+
+def is_theta_table(path: Path) -> bool:
+    """Whether a file is a table of a ThetaWriter, by its columns."""
+    try:
+        return COLUMNS.fullmatch(" ".join(READERS[path.suffix](path).collect_schema())) is not None
+    except (OSError, pl.exceptions.PolarsError):
+        return False
 
 
 class ThetaWriter(BasePredictionWriter):
@@ -32,39 +51,39 @@ class ThetaWriter(BasePredictionWriter):
     and ``theta_0`` … ``theta_{K-1}``. In CSV, text that a spreadsheet would run as a formula gets a ' before it.
 
     Args:
-        path: The file, .parquet, .csv or .jsonl; by default theta.parquet in the run folder.
+        path: The file, .parquet, .csv or .jsonl; by default theta.parquet in a new run folder.
+        overwrite: Whether path is replaced even if it is no such table.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, overwrite: bool = False) -> None:
         super().__init__(write_interval="batch")
         self.path = path
+        self.overwrite = overwrite
         self.written: Path | None = None
         self.num_documents = 0
         self.num_empty = 0
         self._num_written = 0
         self._parts: Path | None = None
+        self._made: list[Path] = []  # folders, the innermost first
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Make the folder before anything is computed."""
         if stage != "predict":
             return
-        path = self.path or Path(trainer.log_dir or trainer.default_root_dir) / "theta.parquet"
+        path = (self.path or Path(trainer.log_dir or trainer.default_root_dir) / "theta.parquet").expanduser()
         if path.suffix not in WRITERS:
             raise UserError(
                 f"prediction.path: {path} ends in {path.suffix or 'nothing'}; expected a name in {', '.join(WRITERS)}."
             )
+        self.written = Path(trainer.strategy.broadcast(str(path)))  # processes may not agree on the next run folder
         self._num_written = 0
-        self.written = path.expanduser()
         self._parts = self.written.with_name(f".{self.written.name}.parts")
-        try:
-            if trainer.is_global_zero:
+        if trainer.is_global_zero:
+            with writing(self.written, "prediction.path"):
+                check_target(self.written, "prediction.path", is_theta_table, self.overwrite)
+                self._made = [folder for folder in self.written.parents if not folder.exists()]
                 shutil.rmtree(self._parts, ignore_errors=True)
                 self._parts.mkdir(parents=True)
-        except OSError as error:
-            raise UserError(
-                f"prediction.path: cannot write to {self.written.parent} ({error.strerror}); "
-                "expected a folder to write to."
-            ) from error
         trainer.strategy.barrier()
 
     def write_on_batch_end(
@@ -89,7 +108,8 @@ class ThetaWriter(BasePredictionWriter):
             pl.Series("topic", theta.argmax(axis=1), dtype=pl.Int32),
             *pl.DataFrame(theta, schema=[f"theta_{topic}" for topic in range(theta.shape[1])]),
         ])  # fmt: skip
-        table.write_parquet(self._parts / f"{batch_idx:09d}-{trainer.global_rank:05d}.parquet")
+        with writing(self._parts, "prediction.path"):
+            table.write_parquet(self._parts / f"{batch_idx:09d}-{trainer.global_rank:05d}.parquet")
 
     def _numbered(self, trainer: Trainer, batch_indices: Sequence[int] | None, size: int) -> pl.DataFrame:
         """Documents of a data module that does not say who they are."""
@@ -111,9 +131,24 @@ class ThetaWriter(BasePredictionWriter):
         rows = pl.scan_parquet(self._parts / "*.parquet")
         if trainer.world_size > 1:  # a sampler over processes repeats documents to make their shares equal
             rows = rows.unique("row").sort("row")
-        unfinished = self.written.with_name(f".{self.written.name}.unfinished")
-        WRITERS[self.written.suffix](rows, unfinished)
+        with replacing(self.written, "prediction.path") as unfinished:
+            # In the background, because a signal has to wait for a query that this thread runs itself.
+            query = WRITERS[self.written.suffix](rows, unfinished).collect(background=True)
+            try:
+                while query.fetch() is None:
+                    time.sleep(POLL)
+            except BaseException:
+                query.cancel()
+                raise
         counts = rows.select(pl.len(), (pl.col("status") == "empty").sum()).collect(engine="streaming").row(0)
         self.num_documents, self.num_empty = counts
-        unfinished.replace(self.written)
         shutil.rmtree(self._parts)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave nothing of a table that is not finished, and no folder that was made for it."""
+        if self._parts is None or not trainer.is_global_zero:
+            return
+        shutil.rmtree(self._parts, ignore_errors=True)
+        with suppress(OSError):  # there is something in it
+            for folder in self._made:
+                folder.rmdir()

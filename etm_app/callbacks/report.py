@@ -12,9 +12,10 @@ from etm_app.callbacks.survey import Survey, survey_of
 from etm_app.callbacks.topics import TopicTables
 from etm_app.checkpoint import fits
 from etm_app.errors import UserError
+from etm_app.files import check_target, writing
 from etm_app.model import ETM
 from etm_app.report.content import describe
-from etm_app.report.page import render, write_page
+from etm_app.report.page import is_report, render, write_page
 from etm_app.report.run import Run, Value
 
 __all__ = ["Report"]
@@ -31,10 +32,12 @@ class Report(Callback):
     Args:
         enabled: Whether to write it.
         path: The file; by default report.html in the run folder.
+        overwrite: Whether path is replaced even if it is no report.
     """
 
-    def __init__(self, enabled: bool = True, path: Path | None = None) -> None:
+    def __init__(self, enabled: bool = True, path: Path | None = None, overwrite: bool = False) -> None:
         self.enabled = enabled
+        self.overwrite = overwrite
         self.path = None if path is None else path.expanduser()
         self.written: Path | None = None
         self.history: dict[str, list[tuple[float, float]]] = {}
@@ -46,16 +49,14 @@ class Report(Callback):
         """Make the folder that was named before anything is computed.
 
         Raises:
-            UserError: It cannot be made.
+            UserError: It cannot be made, or the file is there and no report.
         """
         if not self.enabled or self.path is None or stage == "predict" or not trainer.is_global_zero:
             return
-        try:
+        with writing(self.path, "report.path"):
+            if self.written is None:
+                check_target(self.path, "report.path", is_report, self.overwrite)
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"report.path: cannot write to {self.path.parent} ({error.strerror}); expected a folder to write to."
-            ) from error
 
     # What happens in a fit is kept in its checkpoints, so that it can be told from one.
 

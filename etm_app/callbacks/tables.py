@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from etm_app.callbacks.spreadsheet import safe_cells
+from etm_app.files import replacing
 from etm_app.model import ETM
 
 __all__ = ["Topic", "write_embeddings", "write_metrics", "write_topics"]
@@ -36,7 +37,8 @@ class Topic:
 def write_topics(topics: Sequence[Topic], folder: Path) -> None:
     """Write topics.json, topics.csv with a row for each word, and topics_wide.csv with a row for each topic."""
     text = json.dumps([asdict(topic) for topic in topics], indent=1, ensure_ascii=False)
-    (folder / "topics.json").write_text(text, encoding="utf-8")
+    with replacing(folder / "topics.json") as path:
+        path.write_text(text, encoding="utf-8")
     schema = {"topic": pl.Int64, "share": pl.Float64, "coherence": pl.Float64}
     wide = pl.DataFrame(
         [asdict(topic) for topic in topics],
@@ -44,9 +46,11 @@ def write_topics(topics: Sequence[Topic], folder: Path) -> None:
     )
     ranked = wide.with_columns(rank=pl.int_ranges(1, pl.col("words").list.len() + 1))
     long = ranked.explode("rank", "words", "probabilities").rename({"words": "word", "probabilities": "probability"})
-    safe_cells(long.select(*schema, "rank", "word", "probability")).write_csv(folder / "topics.csv")
+    with replacing(folder / "topics.csv") as path:
+        safe_cells(long.select(*schema, "rank", "word", "probability")).write_csv(path)
     columns = [pl.col("words").list.get(rank).alias(f"word_{rank + 1}") for rank in range(len(topics[0].words))]
-    safe_cells(wide.select(*schema, *columns)).write_csv(folder / "topics_wide.csv")
+    with replacing(folder / "topics_wide.csv") as path:
+        safe_cells(wide.select(*schema, *columns)).write_csv(path)
 
 
 def write_metrics(metrics: Mapping[str, float], definitions: Mapping[str, str], folder: Path) -> None:
@@ -55,7 +59,8 @@ def write_metrics(metrics: Mapping[str, float], definitions: Mapping[str, str], 
         name: {"value": value if math.isfinite(value) else None, "definition": definitions[name]}
         for name, value in sorted(metrics.items())
     }
-    (folder / "metrics.json").write_text(json.dumps(table, indent=1), encoding="utf-8")
+    with replacing(folder / "metrics.json") as path:
+        path.write_text(json.dumps(table, indent=1), encoding="utf-8")
 
 
 def write_embeddings(model: ETM, folder: Path) -> None:
@@ -71,9 +76,10 @@ def write_embeddings(model: ETM, folder: Path) -> None:
     )
     words = rho.insert_column(0, pl.Series("word", model.vocab, dtype=pl.String))
     topics = alpha.insert_column(0, pl.int_range(len(alpha), eager=True).alias("topic"))
-    words.write_parquet(folder / "rho.parquet")
-    topics.write_parquet(folder / "alpha.parquet")
-    with (folder / "embeddings.txt").open("wb") as file:
+    for table, name in ((words, "rho.parquet"), (topics, "alpha.parquet")):
+        with replacing(folder / name) as path:
+            table.write_parquet(path)
+    with replacing(folder / "embeddings.txt") as path, path.open("wb") as file:
         file.write(f"{len(words) + len(topics)} {len(dims)}\n".encode())
         for table in (
             words.with_columns(pl.col("word").str.replace_all(r"\s", "_")),

@@ -12,6 +12,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch.nn import functional as F
 
 from etm_app.callbacks.survey import HISTOGRAM_BINS, Survey, fingerprint, survey_of
+from etm_app.files import replacing
 from etm_app.model import ETM
 
 if TYPE_CHECKING:
@@ -111,18 +112,19 @@ class TensorBoardTopics(Callback):
             }
         ).with_columns(pl.col("label").str.replace_all(r"[\t\r\n]", " "))
         (folder / "projector").mkdir(parents=True, exist_ok=True)
-        metadata.write_csv(folder / "projector" / "metadata.tsv", separator="\t", quote_style="never")
-        # Rounded by NumPy: Polars' own float_precision takes six times as long.
-        pl.DataFrame(points.round(4)).write_csv(
-            folder / "projector" / "tensors.tsv", separator="\t", include_header=False
-        )
+        with replacing(folder / "projector" / "metadata.tsv") as path:
+            metadata.write_csv(path, separator="\t", quote_style="never")
+        with replacing(folder / "projector" / "tensors.tsv") as path:
+            # Rounded by NumPy: Polars' own float_precision takes six times as long.
+            pl.DataFrame(points.round(4)).write_csv(path, separator="\t", include_header=False)
         config = ProjectorConfig()
         config.embeddings.add(
             tensor_name="words and topics",
             tensor_path="projector/tensors.tsv",
             metadata_path="projector/metadata.tsv",
         )
-        (folder / "projector_config.pbtxt").write_text(text_format.MessageToString(config), encoding="utf-8")
+        with replacing(folder / "projector_config.pbtxt") as path:
+            path.write_text(text_format.MessageToString(config), encoding="utf-8")
 
 
 def _loggers(trainer: Trainer) -> list[TensorBoardLogger]:

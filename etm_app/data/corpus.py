@@ -4,8 +4,10 @@ import json
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -253,7 +255,8 @@ class BowCorpus:
 class CorpusWriter:
     """Writes a corpus to a folder in pieces, so that it never has to be in memory, and all or nothing.
 
-    It is written under another name first and renamed by `finish`; left without that, nothing stays::
+    It is written under another name first and renamed by `finish`; left without that, nothing stays. What else is
+    needed on the way goes into a folder from `scratch`, and so vanishes with it, even after a kill -9::
 
         with CorpusWriter(folder) as writer:
             for indptr, indices, counts in chunks:
@@ -267,8 +270,7 @@ class CorpusWriter:
 
     def __init__(self, folder: Path, with_halves: bool = False) -> None:
         self.folder = folder
-        # Its name until it is finished; a place for scratch files too, for it vanishes with all that is in it.
-        self.partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+        self.partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")  # its name until it is finished
         self._arrays: dict[str, GrowingArray] = {}
         self._names = [name for name in ARRAYS if with_halves or name != "halves"]
 
@@ -278,6 +280,12 @@ class CorpusWriter:
             self._arrays[name] = GrowingArray(self.partial / f"{name}.npy", ARRAYS[name])
         self._arrays["indptr"].append(np.zeros(1, np.int64))
         return self
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """An empty folder for files that the corpus is made from, removed at the end of the block."""
+        with TemporaryDirectory(dir=self.partial, prefix="scratch.") as folder:
+            yield Path(folder)
 
     def append(
         self,

@@ -19,6 +19,7 @@ from etm_app.data.paper_files import PaperFiles, read_paper_files
 from etm_app.data.splits import check_fractions, draw_splits
 from etm_app.data.vocabulary import read_vocab
 from etm_app.errors import UserError
+from etm_app.files import is_among
 
 __all__ = ["CountsDataModule"]
 
@@ -116,6 +117,12 @@ class CountsDataModule(BowDataModule):
             key["first_word"] = self.first_word
         return key
 
+    def reads(self, path: Path) -> bool:
+        """Whether a file is one of those named, or could be taken for counts where a folder or a pattern is named."""
+        files = [self.vocab_path, self.documents]
+        counts = [self.path, self.val_path, self.test_path] if format_of(path) is not None else []
+        return is_among(path, [source for source in (*files, *counts) if source is not None])
+
     def build(self) -> BowCorpus:
         """Read the counts into memory."""
         with TemporaryDirectory() as folder:
@@ -136,8 +143,8 @@ class CountsDataModule(BowDataModule):
             sources = self._sources(format, files, table)
             report = {"zero_entries": 0, "repeated_entries": 0, "unknown_entries": 0}
             for split, source in sources.items():
-                with TemporaryDirectory(dir=writer.partial) as scratch:
-                    sorter = EntrySorter(Path(scratch), len(source.vocab))
+                with writer.scratch() as scratch:
+                    sorter = EntrySorter(scratch, len(source.vocab))
                     for entries in source.entries():
                         sorter.append(*_checked(source, entries))
                     for documents in sorter.documents(source.num_documents):

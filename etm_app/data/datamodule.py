@@ -1,6 +1,7 @@
 """Corpora as LightningDataModules."""
 
 import json
+import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,8 @@ from etm_app.data.resident import ResidentDataset
 from etm_app.errors import UserError
 
 __all__ = ["BowDataModule", "EpochShuffle", "content_digest", "corpus_of", "training_set"]
+
+UNFINISHED = re.compile(r"\.(?P<name>\w+-[0-9a-f]{16})\.[0-9a-f]{32}")  # what CorpusWriter writes to, in the cache
 
 
 class EpochShuffle(Sampler[int]):
@@ -115,6 +118,10 @@ class BowDataModule(LightningDataModule, ABC):
         """Everything that the counts depend on, as simple values; None keeps the corpus in memory only."""
         return None
 
+    def reads(self, path: Path) -> bool:
+        """Whether this file belongs to the data, or would if it were there; nothing is written to such a one."""
+        return False
+
     @cached_property
     def corpus(self) -> BowCorpus:
         """The corpus: built, or opened where it was built before.
@@ -133,13 +140,16 @@ class BowDataModule(LightningDataModule, ABC):
         return corpus
 
     def _cached(self, key: dict[str, Any]) -> BowCorpus:
-        # Another version may count otherwise.
-        digest = sha256(json.dumps([__version__, key], sort_keys=True).encode()).hexdigest()[:16]
+        # Another version may count otherwise, and so may another class of this name.
+        origin = [__version__, f"{type(self).__module__}.{type(self).__qualname__}"]
+        digest = sha256(json.dumps([*origin, key], sort_keys=True).encode()).hexdigest()[:16]
         folder = self.cache_dir.expanduser() / "corpora" / f"{type(self).__name__}-{digest}"
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             _remove_unfinished(folder.parent)
             with _alone(folder):
+                for unfinished in folder.parent.glob(f".{folder.name}.*"):  # of one that was killed meanwhile
+                    shutil.rmtree(unfinished, ignore_errors=True)
                 if folder.exists():
                     try:
                         corpus = BowCorpus.load(folder)
@@ -254,7 +264,7 @@ class BowDataModule(LightningDataModule, ABC):
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Only one process at a time makes a corpus; another waits, and then finds it."""
-    lock = FileLock(_lock_of(folder.parent, folder.name))
+    lock = FileLock(_lock_of(folder))
     try:
         lock.acquire(timeout=0.5)
     except Timeout:
@@ -266,19 +276,19 @@ def _alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _lock_of(folder: Path, name: str) -> Path:
-    return folder / f"{name}.lock"
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")  # it stays: removed, it could be locked by two at once
 
 
-def _remove_unfinished(folder: Path) -> None:
+def _remove_unfinished(cache: Path) -> None:
     """Remove what processes that were killed had written: corpora without a name yet, whose lock nobody holds."""
-    for unfinished in folder.glob(".*.*"):
-        name = unfinished.name[1:].rpartition(".")[0]  # see CorpusWriter
-        try:
-            with FileLock(_lock_of(folder, name), timeout=0):
-                shutil.rmtree(unfinished, ignore_errors=True)
-        except Timeout:  # it is being written
-            continue
+    for path in cache.iterdir():
+        if found := UNFINISHED.fullmatch(path.name):
+            try:
+                with FileLock(_lock_of(cache / found["name"]), timeout=0):
+                    shutil.rmtree(path, ignore_errors=True)
+            except Timeout:  # it is being written
+                continue
 
 
 def _size(corpus: BowCorpus) -> str:

@@ -62,7 +62,7 @@ class DocstringsDataModule(BowDataModule):
     def cache_key(self) -> dict[str, Any]:
         """The arguments and the versions of the packages."""
         return {
-            "packages": {package: _version(package) for package in self.packages},
+            "packages": [[package, _version(package)] for package in self.packages],  # in order, as the documents are
             "min_words": self.min_words,
             "stop_words": read_stop_words(self.stop_words),
             "df": [repr(self.min_df), repr(self.max_df)],

@@ -20,6 +20,7 @@ from etm_app.data.reader import Format, OnBadRows, TextReader
 from etm_app.data.splits import check_fractions, draw_splits
 from etm_app.data.vectorizer import Vectorizer, in_parallel
 from etm_app.errors import UserError
+from etm_app.files import is_among
 
 __all__ = ["TextDataModule"]
 
@@ -170,8 +171,9 @@ class TextDataModule(BowDataModule):
         given = None if vectorizer.vocab is None else sha256("\n".join(vectorizer.vocab).encode()).hexdigest()
         return {
             "files": {
+                # With a name a file is one document, without it is one of many: the same files are other documents.
                 split: [
-                    [source] if isinstance(source, str) else [name or source.name, content_digest(source)]
+                    [source] if isinstance(source, str) else [source.name, name, content_digest(source)]
                     for source, name in self._reader(split).sources()
                 ]
                 for split in self.files
@@ -186,6 +188,10 @@ class TextDataModule(BowDataModule):
             "vocab": given,
             "splits": [self.val_fraction, self.test_fraction, self.seed],
         }
+
+    def reads(self, path: Path) -> bool:
+        """Whether a file is one of the texts, lies in a folder of them or matches a pattern for them."""
+        return is_among(path, [name for names in self.files.values() for name in names if "://" not in name])
 
     def build(self) -> BowCorpus:
         """The corpus in memory."""
@@ -205,13 +211,14 @@ class TextDataModule(BowDataModule):
                 writer.append_excerpts(Excerpts.of(batch["text"]))
                 yield batch["text"]
 
-        with CorpusWriter(folder) as writer, TemporaryDirectory(dir=folder.parent, prefix=".counts.") as temporary:
-            counted = self.vectorizer.count(texts(), Path(temporary))
-            documents = self._with_splits(pl.concat(tables))
-            _check_ids(documents["id"], self.columns.get("id"))
-            vocab, report = counted.choose(documents["split"].to_list())
-            for chunk in counted.chunks():
-                writer.append(*chunk)
+        with CorpusWriter(folder) as writer:
+            with writer.scratch() as scratch:
+                counted = self.vectorizer.count(texts(), scratch)
+                documents = self._with_splits(pl.concat(tables))
+                _check_ids(documents["id"], self.columns.get("id"))
+                vocab, report = counted.choose(documents["split"].to_list())
+                for chunk in counted.chunks():
+                    writer.append(*chunk)
             writer.finish(vocab, documents, {"source": names, **report})
         rank_zero_info(
             f"Corpus: {len(documents):,} documents, {len(vocab):,} words; {report['empty_documents']:,} documents have "

@@ -2,7 +2,6 @@
 
 import json
 from base64 import b64encode
-from contextlib import suppress
 from datetime import datetime, timezone
 from hashlib import sha256
 from importlib.resources import files
@@ -16,14 +15,16 @@ from etm_app.callbacks.survey import survey, survey_of
 from etm_app.callbacks.topics import DEFINITIONS
 from etm_app.data.corpus import BowDataset
 from etm_app.errors import UserError
+from etm_app.files import replacing
 from etm_app.model import ETM
 from etm_app.report.content import DOCUMENTS, LAMBDA_STEPS, NEAREST_WORDS, NEIGHBORS, describe, describe_corpus
 from etm_app.report.run import Run, Value
 
-__all__ = ["render", "write_page", "write_report"]
+__all__ = ["is_report", "render", "write_page", "write_report"]
 
 STAGES = ("train", "val", "test")
 MAX_EPOCHS = 200  # in the curves and their table
+GENERATOR = "etm_app"  # as the page names it, within its first 1,000 bytes
 HEADLINE = ("perplexity", "topic_coherence", "topic_diversity")
 
 
@@ -61,18 +62,16 @@ def write_page(page: str, path: Path) -> Path:
     Raises:
         UserError: It cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, "report.path") as unfinished:
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_bytes(page.encode("utf-8", "replace"))  # a word may be half of a surrogate pair
-        unfinished.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise UserError(
-            f"report.path: cannot write {path} ({error.strerror or error}); expected a file in a folder to write to."
-        ) from error
     return path
+
+
+def is_report(path: Path) -> bool:
+    """Whether a file is a page that this package wrote."""
+    with path.open("rb") as file:
+        return f'name="generator" content="{GENERATOR}"'.encode() in file.read(1_000)
 
 
 def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str:
@@ -131,6 +130,7 @@ def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str
             if name in HEADLINE
         ],
         version=__version__,
+        generator=GENERATOR,
         date=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
     )
 

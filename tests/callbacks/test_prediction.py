@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import torch
 from pytorch_lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader, TensorDataset
 
-from etm_app.callbacks.prediction import ThetaWriter
+from etm_app.callbacks.prediction import ThetaWriter, is_theta_table
 from etm_app.data.corpus import BowCorpus
 from etm_app.errors import UserError
 from etm_app.model import ETM
@@ -44,8 +46,10 @@ def model() -> ETM:
     return ETM(len(VOCAB), num_topics=4, t_hidden_size=8, rho_size=6)
 
 
-def predict(model: ETM, datamodule: LightningDataModule, root: Path, path: Path | None = None) -> ThetaWriter:
-    writer = ThetaWriter(path)
+def predict(
+    model: ETM, datamodule: LightningDataModule, root: Path, path: Path | None = None, *, overwrite: bool = False
+) -> ThetaWriter:
+    writer = ThetaWriter(path, overwrite)
     trainer = Trainer(
         accelerator="cpu", logger=False, callbacks=[writer], enable_progress_bar=False, default_root_dir=root
     )
@@ -102,3 +106,57 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, model: ETM) ->
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"prediction\.path.*file"):
         predict(model, Labelled(), tmp_path, tmp_path / "file" / "theta.parquet")
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])
+def test_only_a_table_of_ours_is_replaced(tmp_path: Path, model: ETM, ending: str) -> None:
+    path = tmp_path / f"theta{ending}"
+    path.touch()  # holds nothing that could be lost
+    predict(model, Labelled(), tmp_path, path)
+    assert is_theta_table(path)
+    predict(model, Dense(in_batches=False), tmp_path, path)
+    assert is_theta_table(path)
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / path.name
+    table = pl.DataFrame({"row": [0], "id": ["a"], "text": ["precious"]})
+    {".parquet": table.write_parquet, ".csv": table.write_csv, ".jsonl": table.write_ndjson}[ending](other)
+    for content in (other.read_bytes(), b"\x00 neither this nor that"):
+        other.write_bytes(content)
+        with pytest.raises(UserError, match=r"prediction\.path.*kept.*prediction\.overwrite true"):
+            predict(model, Labelled(), tmp_path, other)
+        assert other.read_bytes() == content
+    predict(model, Labelled(), tmp_path, other, overwrite=True)
+    assert is_theta_table(other)
+    assert [file.name for file in other.parent.iterdir()] == [path.name]
+
+
+def test_what_a_link_points_to_is_replaced(tmp_path: Path, model: ETM) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link, target = tmp_path / "theta.csv", tmp_path / "elsewhere" / "theta.csv"
+    link.symlink_to(target)
+    predict(model, Labelled(), tmp_path, link)
+    assert link.is_symlink()
+    assert is_theta_table(target)
+
+
+@pytest.mark.parametrize("batch", [0, 3, None])
+def test_without_room_nothing_stays(
+    tmp_path: Path, model: ETM, monkeypatch: pytest.MonkeyPatch, batch: int | None
+) -> None:
+    write, written = pl.DataFrame.write_parquet, []
+
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def until_full(table: pl.DataFrame, path: Path) -> None:
+        written.append(path)
+        full() if len(written) - 1 == batch else write(table, path)
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", until_full)
+    if batch is None:
+        monkeypatch.setattr(Path, "replace", full)
+    path = tmp_path / "new" / "folder" / "theta.parquet"
+    with pytest.raises(UserError, match=r"prediction\.path.*No space left"):
+        predict(model, Labelled(batch_size=10), tmp_path, path)
+    assert written
+    assert not (tmp_path / "new").exists()

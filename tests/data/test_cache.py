@@ -4,13 +4,19 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from etm_app.data.corpus import BowCorpus
 from etm_app.data.counts import CountsDataModule
 from etm_app.data.datamodule import BowDataModule
+from etm_app.data.text import TextDataModule
+from etm_app.data.vectorizer import WordCounts
+from tests.data.cache_race import digest, race, unfinished, write_sources
 from tests.data.test_corpus import assert_equal
 from tests.data.test_counts import VOCAB, X, module, write_npz, write_parquet
 from tests.paper_files import write_part
@@ -84,6 +90,56 @@ def test_what_a_killed_process_left_is_removed_and_what_another_writes_is_not(tm
     assert len(module(tmp_path, other).corpus) == 90
     assert not [name for name in names(cache) if name.startswith(".")]
     assert len(names(cache)) == 3
+
+
+def write_texts(folder: Path, name: str) -> Path:
+    (folder / name).write_text("text\n" + f"{name[0] * 3} cats dogs\n" * 30)
+    return folder / name
+
+
+def texts_module(path: Path) -> TextDataModule:
+    return TextDataModule(str(path), max_df=1.0, cache_dir=path.parent / "cache")
+
+
+def test_texts_that_are_being_counted_are_nobody_elses_to_remove(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose, others = WordCounts.choose, [write_texts(tmp_path, "b.csv")]
+
+    def meanwhile(self: WordCounts, splits: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+        while others:
+            assert len(texts_module(others.pop()).corpus) == 30
+        return choose(self, splits)
+
+    monkeypatch.setattr(WordCounts, "choose", meanwhile)
+    corpus = texts_module(write_texts(tmp_path, "a.csv")).corpus
+    assert corpus.vocab == ["aaa", "cats", "dogs"]
+    assert not others
+    assert len(names(tmp_path / "cache")) == 2
+
+
+def test_of_processes_that_share_a_cache_none_is_harmed_by_the_killed(tmp_path: Path) -> None:
+    modules = write_sources(tmp_path, 1_000)
+    expected = [digest(module.build()) for module in modules]
+    for seed in range(2):
+        race(modules, expected, 6, 2, seed)
+    for data, its in zip(modules, expected, strict=True):
+        assert digest(data.corpus) == its
+    assert not unfinished(tmp_path / "cache")
+
+
+def test_classes_of_one_name_do_not_share_a_corpus(tmp_path: Path) -> None:
+    class Other(TextDataModule):
+        def write(self, folder: Path) -> None:
+            self.build_matrix().save(folder)
+
+        def build_matrix(self) -> BowCorpus:
+            return BowCorpus.from_matrix(np.eye(3), ["x", "y", "z"], ["train"] * 3)
+
+    Other.__name__ = "TextDataModule"
+    path = write_texts(tmp_path, "a.csv")
+    assert len(texts_module(path).corpus) == 30
+    assert len(Other(str(path), max_df=1.0, cache_dir=tmp_path / "cache").corpus) == 3
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut"])

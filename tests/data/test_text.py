@@ -366,3 +366,17 @@ def test_the_corpus_can_be_built_in_memory(tmp_path: Path) -> None:
     assert built.documents.equals(kept.documents)
     assert built.excerpts(np.arange(5)) == TEXTS[:5]
     assert json.loads(json.dumps(built.meta)) == built.meta
+
+
+def test_a_folder_and_a_pattern_are_two_corpora(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    for name in "ab":
+        (tmp_path / "docs" / f"{name}.txt").write_text("cats dogs\n" * 9)
+    for files, num_documents in (
+        (tmp_path / "docs" / "*.txt", 18),
+        (tmp_path / "docs", 2),
+        (tmp_path / "docs" / "*", 18),
+    ):
+        no_split = {"val_fraction": 0.0, "test_fraction": 0.0}
+        assert len(corpus(str(files), tmp_path / "cache", **no_split)) == num_documents
+    assert len(list((tmp_path / "cache" / "corpora").glob("*.lock"))) == 2
