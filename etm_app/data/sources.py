@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
@@ -109,17 +110,20 @@ def _check_expansion(source: Source, expanded: int, compressed: int) -> None:
 
 @contextmanager
 def _opened(source: Source) -> Iterator[BinaryIO]:
-    """The bytes of a file, decompressed."""
-    if isinstance(source, Member):
-        with zipfile.ZipFile(source.archive) as archive, archive.open(source.name) as file:
-            yield cast(BinaryIO, file)
-    elif source == STDIN:
-        yield _stdin()
-    else:
-        assert isinstance(source, Path)
-        opener = OPENERS.get(source.suffix.lower())
-        with opener(source) if opener else source.open("rb") as file:
-            yield file
+    """The bytes of a file, decompressed; what is wrong with them is an OSError or EOFError."""
+    try:
+        if isinstance(source, Member):
+            with zipfile.ZipFile(source.archive) as archive, archive.open(source.name) as file:
+                yield cast(BinaryIO, file)
+        elif source == STDIN:
+            yield _stdin()
+        else:
+            assert isinstance(source, Path)
+            opener = OPENERS.get(source.suffix.lower())
+            with opener(source) if opener else source.open("rb") as file:
+                yield file
+    except (zipfile.BadZipFile, lzma.LZMAError, zlib.error, RuntimeError, NotImplementedError) as error:
+        raise OSError(str(error)) from error
 
 
 def _stdin() -> BufferedReader:
@@ -130,16 +134,13 @@ def _pieces(source: Source) -> Iterator[bytes]:
     """The bytes of a file, piece by piece, as far as it does not expand absurdly."""
     compressed = source.stat().st_size if isinstance(source, Path) and source.suffix.lower() in OPENERS else None
     expanded = 0
-    try:
-        with _opened(source) as file:
-            read = _stdin().read1 if source == STDIN else file.read  # what is there, without waiting for more
-            while piece := read(PIECE):
-                expanded += len(piece)
-                if compressed is not None:
-                    _check_expansion(source, expanded, compressed)
-                yield piece
-    except (zipfile.BadZipFile, lzma.LZMAError, RuntimeError, NotImplementedError) as error:
-        raise OSError(str(error)) from error
+    with _opened(source) as file:
+        read = _stdin().read1 if source == STDIN else file.read  # what is there, without waiting for more
+        while piece := read(PIECE):
+            expanded += len(piece)
+            if compressed is not None:
+                _check_expansion(source, expanded, compressed)
+            yield piece
 
 
 def _encoding(source: Source, encoding: str) -> str:
@@ -190,7 +191,7 @@ def in_utf8(source: Source, encoding: str | None) -> Iterator[Path | str]:
         if not isinstance(source, Path) or source.suffix.lower() not in (".bz2", ".xz"):
             yield source
             return
-    elif not as_it_is and not readable_here(source):
+    elif not as_it_is and source != STDIN and not readable_here(source):
         raise UserError(
             f"data.encoding: {source} cannot be read as {encoding}; expected UTF-8 there: other encodings are for "
             "files here, not in .zst."

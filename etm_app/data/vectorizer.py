@@ -202,8 +202,8 @@ class WordCounts:
                 "expected texts with words: are they in the column that is named (data.text_column)?"
             )
         return (
-            f"data.stop_words, data.min_length: all words of the {num_train} training documents are stop words or "
-            f"shorter than {analyzer.min_length} characters; expected others: set --data.stop_words none, or lower "
+            f"data.stop_words, data.min_length: no word is left of the {num_train} training documents: all are stop "
+            f"words or shorter than {analyzer.min_length} characters; expected others: set --data.stop_words none, or lower "
             "--data.min_length."
         )
 

@@ -101,9 +101,9 @@ def test_both_readers_of_csv_and_json_read_any_text(tmp_path: Path, rows: list[t
     expected = [text for text, _ in rows]
     for name, on_bad_rows in (("a.csv", "error"), ("a.csv", "skip"), ("a.jsonl", "error"), ("a.jsonl", "skip")):
         reader = TextReader([str(tmp_path / name)], {"text": "text"}, on_bad_rows=on_bad_rows)  # type: ignore[arg-type]
-        kept = [text for text, other in rows if text or other] if (name, on_bad_rows) == ("a.csv", "skip") else expected
-        found = [text for batch in reader.batches() for text in batch["text"]] if kept else kept
-        assert found == kept
+        read = pl.concat(list(reader.batches()))
+        assert read["text"].to_list() == expected
+        assert read["row"].to_list() == list(range(len(rows)))
         assert not reader.skipped
 
 
@@ -252,7 +252,9 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, list[str], list[str]]] 
     "CSV of a header": (write("a.csv", b"text\n"), "a.csv", [], ["data.files", "a.csv", "empty"]),
     "empty text": (write("a.txt", b""), "a.txt", [], ["data.files", "a.txt", "empty"]),
     "empty JSON": (write("a.jsonl", b"\n"), "a.jsonl", [], ["data.files", "a.jsonl", "empty"]),
-    "no format": (write("a.doc", b"x"), "a.doc", [], ["data.files", "a.doc", ".csv", "--data.format"]),
+    "no format": (write("a.doc", b"x"), "a.doc", [], ["data.files", "a.doc", ".csv", "save it as text"]),
+    "unknown ending": (write("a.log", b"x"), "a.log", [], ["data.files", "a.log", ".csv", "--data.format"]),
+    "archive of another kind": (write("a.tar.gz", b"x"), "a.tar.gz", [], ["data.files", "a.tar.gz", "unpack it"]),
     "encoding of CSV": (
         write("a.csv", many(5000, 4002, "text,a", "b\xe9d,a").decode().encode("latin-1")),
         "a.csv", [], ["a.csv, line 4002", "utf-8", "--data.encoding"],
@@ -297,7 +299,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, list[str], list[str]]] 
         write("a.csv", b"id,text\n1,aa\n2,aa\n1,aa\n"), "a.csv", ["--data.id_column=id"], ["data.id_column", "'1'"],
     ),
     "missing ids": (
-        write("a.csv", b"id,text\n1,aa\n,aa\n"), "a.csv", ["--data.id_column=id"], ["data.id_column", "number 1"],
+        write("a.csv", b"id,text\n1,aa\n,aa\n"), "a.csv", ["--data.id_column=id"], ["data.id_column", "row 1"],
     ),
     "unknown split": (
         write("a.csv", b"s,text\ntrain,aa\nholdout,aa\n"),
@@ -307,7 +309,12 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, list[str], list[str]]] 
         write("a.csv", b"s,text\n"),
         "a.csv", ["--data.split_column=s", "--data.val_files=b"], ["split_column", "val_files"],
     ),
-    "only nulls": (write("a.csv", b"n,text\n1,\n2,\n"), "a.csv", [], ["min_df", "max_df", "lower min_df"]),
+    "only nulls": (write("a.csv", b"n,text\n1,\n2,\n"), "a.csv", [], ["data.text_column", "2 training", "empty"]),
+    "only blanks": (write("a.txt", b"  \n!\n"), "a.txt", [], ["data.token_pattern", "2 training"]),
+    "only stop words": (
+        write("a.txt", b"the of\nand so\n"), "a.txt", [], ["data.stop_words", "--data.stop_words none"],
+    ),
+    "only short words": (write("a.txt", b"x y\nz\n"), "a.txt", [], ["data.min_length", "shorter than 2"]),
     "nothing above min_df": (
         write("a.txt", b"aa\nbb\n"), "a.txt", ["--data.min_df=2", "--data.max_df=9"], ["lower min_df"],
     ),
