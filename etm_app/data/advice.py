@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from etm_app.data.analyzer import EMAIL, TAG, URL, WORD
 from etm_app.data.corpus import BowCorpus
 
 __all__ = ["advice"]
 
-# Looked at, evenly spaced, so that it takes no time however many documents there are.
-MAX_DOCUMENTS = 2_000
-MAX_TEXTS = 2_000
+MAX_TEXTS = 2_000  # that are looked at, evenly spaced
+CHUNK = 10_000  # documents whose counts are looked at at once
 
 # From here on something is worth a warning.
 WORDS_PER_TOPIC = 2
@@ -21,7 +21,7 @@ FEW_DOCUMENTS = 10  # among them a large one is no surprise
 MANY_WITH_MARKUP = 0.05  # of the documents
 MANY_WITH_ADDRESSES = 0.1
 MANY_WITHOUT_BLANKS = 0.1
-SECOND_LANGUAGE = 0.1  # of the documents whose language shows
+SECOND_LANGUAGE = 0.05  # of the documents whose language shows
 FEW_OF_A_LANGUAGE = 5
 # A language shows in as many words of its own, a word of two languages counting half in each, and so much more of them
 # than of any other.
@@ -55,7 +55,7 @@ def advice(corpus: BowCorpus, num_topics: int, own_texts: bool) -> list[str]:
         found += [*_of_markup(texts, analyzer["strip"])]
         if analyzer["tokenizer"] is None and analyzer["token_pattern"] == WORD:
             found += [*_of_scripts(texts)]
-        found += [*_of_languages(texts)]
+        found += [*_of_languages(texts, analyzer["stop_words"])]
     return found
 
 
@@ -66,24 +66,26 @@ def _of_counts(corpus: BowCorpus, num_topics: int) -> Iterator[str]:
             "topics will be alike; lower --model.num_topics, or keep more words (lower min_df, raise max_df)."
         )
     rows = corpus.rows("train")
-    if len(rows) < FEW_DOCUMENTS:
-        return
-    # The longest is one of those with most different words, and the sum of all is known from a part of them.
-    most = rows[np.argsort(corpus.indptr[rows + 1] - corpus.indptr[rows])[-FEW_DOCUMENTS:]]
-    sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), MAX_DOCUMENTS)).astype(np.int64)]
-    tokens = {int(row): int(_num_tokens(corpus, row)) for row in np.union1d(most, sample)}
-    longest = max(most.tolist(), key=lambda row: tokens[row])
-    others = [tokens[row] for row in sample.tolist() if row != longest]
-    share = tokens[longest] / max(tokens[longest] + float(np.mean(others)) * (len(rows) - 1), 1)
-    if share > LARGE_DOCUMENT:
+    lengths = _lengths(corpus)[rows]
+    share = lengths.max(initial=0) / max(int(lengths.sum()), 1)
+    if share > LARGE_DOCUMENT and len(rows) >= FEW_DOCUMENTS:
+        name = corpus.documents["id"][int(rows[lengths.argmax()])]
         yield (
-            f"one document, {corpus.documents['id'][longest]!r}, has {share:.0%} of all tokens of {len(rows):,} "
-            "training documents: most topics will be about it alone; split it into parts, or leave it out."
+            f"one document, {name!r}, has {share:.0%} of all tokens of {len(rows):,} training documents: most topics "
+            "will be about it alone; split it into parts, or leave it out."
         )
 
 
-def _num_tokens(corpus: BowCorpus, row: int) -> int:
-    return int(corpus.counts[corpus.indptr[row] : corpus.indptr[row + 1]].sum(dtype=np.int64))
+def _lengths(corpus: BowCorpus) -> NDArray[np.int64]:
+    """Tokens of each document."""
+    lengths = np.zeros(len(corpus), np.int64)
+    for start in range(0, len(corpus), CHUNK):
+        bounds = corpus.indptr[start : start + CHUNK + 1]
+        known = np.flatnonzero(np.diff(bounds))
+        if len(known):
+            counts = corpus.counts[bounds[0] : bounds[-1]]
+            lengths[start + known] = np.add.reduceat(counts, bounds[known] - bounds[0], dtype=np.int64)
+    return lengths
 
 
 def _texts(corpus: BowCorpus) -> pl.Series | None:
@@ -127,7 +129,7 @@ def _of_scripts(texts: pl.Series) -> Iterator[str]:
         )
 
 
-def _of_languages(texts: pl.Series) -> Iterator[str]:
+def _of_languages(texts: pl.Series, stop_words: list[str]) -> Iterator[str]:
     languages = _languages(texts)
     num_known = sum(languages.values())
     many = {
@@ -141,6 +143,8 @@ def _of_languages(texts: pl.Series) -> Iterator[str]:
             f"the documents are in several languages ({said}): topics will be languages; train on one at a time, in a "
             f"file of its own, with its stop words (--data.stop_words {list(many)[-1]}, say)."
         )
+    elif (code := next(iter(many), "en")) != "en" and "the" in stop_words:
+        yield (f"the documents are in {LANGUAGES[code]}, and English stop words are dropped: --data.stop_words {code}.")
 
 
 def _languages(texts: pl.Series) -> dict[str, int]:

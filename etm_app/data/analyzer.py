@@ -29,13 +29,13 @@ WORD = r"\p{L}[\p{L}\p{M}\x{200C}\x{200D}]*"
 HIDDEN = r"(?is)<!--.*?(?:-->|\z)|<script\b.*?(?:</script\s*>|\z)|<style\b.*?(?:</style\s*>|\z)"
 MARKING = r"(?i)</?(?:b|big|em|font|i|mark|s|small|strong|sub|sup|tt|u|wbr)(?:\s[^<>]*)?/?>|&shy;|\x{AD}"
 TAG = r"""<[/!?]?[A-Za-z](?:[^<>"']|"[^"]*"|'[^']*')*>|<[/!?]?[A-Za-z][^<>]*>"""
-# Writing without blanks goes on right after an address.
+# In writing without blanks, text stands right before and after an address.
 URL = (
-    r"(?i)\b(?:(?:https?|ftp)://|www\.)"
+    r"(?i)(?-u:\b)(?:(?:https?|ftp)://|www\.)"
     r"[^\s<>\"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\x{3000}-\x{303F}\x{FF00}-\x{FFEF}]+"
 )
 HEAD = 100_000  # characters of a page that may come before its first words
-EMAIL = r"[\p{L}\p{N}_.+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+"
+EMAIL = r"[A-Za-z0-9_.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
 
 
 def read_stop_words(source: str) -> list[str]:

@@ -203,8 +203,8 @@ class WordCounts:
             )
         return (
             f"data.stop_words, data.min_length: no word is left of the {num_train} training documents: all are stop "
-            f"words or shorter than {analyzer.min_length} characters; expected others: set --data.stop_words none, or lower "
-            "--data.min_length."
+            f"words or shorter than {analyzer.min_length} characters; expected others: set --data.stop_words none, or "
+            "lower --data.min_length."
         )
 
     def _empty(self, is_known: NDArray[np.bool_]) -> dict[str, int]:
