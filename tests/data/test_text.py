@@ -213,6 +213,11 @@ def test_what_is_skipped_or_missing_is_counted(tmp_path: Path, said: Callable[[]
     assert "2 of 4 documents have no text" in told
     assert "3 documents have none of them (empty)" in told
 
+    (tmp_path / "short.csv").write_text("text,n,m\ncats\nbirds,1\ndogs,,\n")
+    for mode in ("skip", "error"):
+        assert len(corpus(str(tmp_path / "short.csv"), tmp_path, **{**settings, "on_bad_rows": mode})) == 3
+        assert "2 rows have fewer fields" in said()
+
     (tmp_path / "a.csv").write_bytes(b'text,n\ncats,1\ndogs,1,2\n"birds,\nfly",2\nb\xe9d,3\n\n"open,4\n')
     found = corpus(str(tmp_path / "a.csv"), tmp_path, **settings)
     assert found.excerpts(np.arange(2)) == ["cats", "birds,\nfly"]
@@ -320,6 +325,20 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, list[str], list[str]]] 
     ),
     "min_df above max_df": (
         write("a.txt", b"aa\nbb\n"), "a.txt", ["--data.min_df=4", "--data.max_df=3"], ["min_df 4", "max_df 3"],
+    ),
+    "two characters for a separator": (
+        write("a.csv", b"text\na\n"), "a.csv", ["--data.separator=::"], ["data.separator", "'::'", "tab"],
+    ),
+    "nothing to strip": (write("a.txt", b"a"), "a.txt", ["--data.strip=[xml]"], ["strip", "xml"]),
+    "the standard input twice": (
+        write("a.txt", b"a"), "a.txt", ["--data.files=-", "--data.val_files=-"], ["data.files", "more than once"],
+    ),
+    "open quote far from the end": (
+        write("a.csv", b'text,a\nx,1\n"y,2\n' + b"z,3\n" * 4000),
+        "a.csv", [], ["a.csv, line 3", "quotes", "--data.on_bad_rows skip"],
+    ),
+    "all rows left out": (
+        write("a.csv", b"text,a\nx,1,2\n"), "a.csv", ["--data.on_bad_rows=skip"], ["data.files", "all 1 rows were left"],
     ),
     "unknown format": (write("a.txt", b"a"), "a.txt", ["--data.format=docx"], ["format", "docx"]),
     "unknown stop words": (write("a.txt", b"a"), "a.txt", ["--data.stop_words=qq"], ["stop_words", "'qq'"]),
