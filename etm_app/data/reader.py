@@ -23,6 +23,7 @@ from etm_app.data.sources import (
     Source,
     decoded,
     ending,
+    first_lines,
     in_utf8,
     lines_of,
     members,
@@ -54,7 +55,6 @@ INSTEAD = {
 }
 MAX_ROWS = 20_000  # of a batch; also how many are read at once where Python reads
 SEEN_ROWS = 100  # JSON objects whose keys are taken for the columns that there are
-HEADER_LINES = 50  # at most
 # Where a quote opens and none closes it: what is taken for one row, and what is read twice in a file; in characters.
 MAX_ROW, MAX_REREAD = 64 << 20, 1 << 28
 MAX_VALUE = 1 << 28  # characters of an object in a JSON array
@@ -303,13 +303,13 @@ class TextReader:
             num_cut = 0  # rows without a last field, empty lines aside
             for frame in streamed(scan.select(*self._wanted(), blank, pl.nth(-1).is_null().alias("cut"))):
                 if frame["cut"].any() and len(names) > 1:
-                    ends = ends or _line_ends(readable, separator)
+                    ends = ends or _line_ends(readable, separator, len(names))
                     # Polars reads an empty line and one of separators alike; where both are, Python tells them apart.
                     if ends.blank and ends.separators and frame["blank"].any():
                         yield from self._read_csv_by_row(readable, source, separator, self.num_rows - before)
                         return
                     num_cut += int((frame["cut"] & ~frame["blank"]).sum())
-                if len(names) == 1 or (ends is not None and not ends.separators):
+                if (len(names) == 1 or (ends is not None and not ends.separators)) and frame["blank"].any():
                     frame = frame.filter(~pl.col("blank"))
                 yield self._numbered(frame.drop("blank", "cut"))
             if ends is not None:
@@ -370,8 +370,7 @@ class TextReader:
             return self.separator or SEPARATORS[kind]
         own = SEPARATORS[kind]
         candidates = (own, *(other for other in FOUND_SEPARATORS if other != own))
-        lines = next(lines_of(readable), None)
-        start = [] if lines is None else [f"{line}\n" for line in lines.lines.head(HEADER_LINES)]
+        start = [f"{line}\n" for line in first_lines(readable)]
         headers = {separator: next(csv.reader(start, delimiter=separator), []) for separator in candidates}
         having = [separator for separator in candidates if {*self.columns.values()} <= {*headers[separator]}]
         if having:
@@ -588,11 +587,12 @@ class _LineEnds(NamedTuple):
     empty: int
 
 
-def _line_ends(readable: Path | str, separator: str) -> _LineEnds:
-    line, mark = pl.col("line"), re.escape(separator)
+def _line_ends(readable: Path | str, separator: str, width: int) -> _LineEnds:
+    line, length = pl.col("line"), pl.col("line").str.len_bytes()
+    of_separators = line.filter((length > 0) & (length < width)).str.strip_chars(separator) == ""
     counted = pl.scan_lines(readable, name="line", glob="://" in str(readable)).select(
-        (line == "").sum().alias("blank"),
-        line.str.contains(f"^{mark}+$").sum().alias("separators"),
+        (length == 0).sum().alias("blank"),
+        of_separators.sum().alias("separators"),
         line.str.ends_with(separator).sum().alias("empty"),
     )
     return _LineEnds(*counted.collect(engine="streaming").row(0))

@@ -21,11 +21,12 @@ import polars as pl
 from etm_app.errors import UserError
 
 __all__ = [
-    "PIECE", "STDIN", "UNREADABLE", "Lines", "Member", "Source", "decoded", "ending", "in_utf8", "lines_of", "members",
-    "not_decoded", "readable_here", "repacked", "streamed", "text_files",
+    "PIECE", "STDIN", "UNREADABLE", "Lines", "Member", "Source", "decoded", "ending", "first_lines", "in_utf8",
+    "lines_of", "members", "not_decoded", "readable_here", "repacked", "streamed", "text_files",
 ]  # fmt: skip
 
 PIECE = 8 << 20  # bytes read at once
+HEAD = 1 << 16  # of them for the first lines
 STDIN = "-"
 UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -273,6 +274,15 @@ def lines_of(source: Path | str, encoding: str = "utf-8") -> Iterator[Lines]:
             empty_string_is_null=False,
             truncate_ragged_lines=True,
         )
+
+
+def first_lines(source: Path | str) -> list[str]:
+    """Some lines at the start of a file in UTF-8 as far as they are; all of it is not read for them."""
+    if isinstance(source, Path) and readable_here(source):
+        with _opened(source) as file:
+            return file.read(HEAD).decode(errors="replace").removeprefix("\ufeff").split("\n")
+    lines = next(lines_of(source), None)
+    return [] if lines is None else lines.lines.head(100).to_list()
 
 
 def _lines_of_stdin(encoding: str) -> Iterator[Lines]:

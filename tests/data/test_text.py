@@ -338,7 +338,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, list[str], list[str]]] 
         "a.csv", [], ["a.csv, line 3", "quotes", "--data.on_bad_rows skip"],
     ),
     "all rows left out": (
-        write("a.csv", b"text,a\nx,1,2\n"), "a.csv", ["--data.on_bad_rows=skip"], ["data.files", "all 1 rows were left"],
+        write("a.csv", b"text,a\nx,1,2\n"), "a.csv", ["--data.on_bad_rows=skip"], ["data.files", "all 1 rows"],
     ),
     "unknown format": (write("a.txt", b"a"), "a.txt", ["--data.format=docx"], ["format", "docx"]),
     "unknown stop words": (write("a.txt", b"a"), "a.txt", ["--data.stop_words=qq"], ["stop_words", "'qq'"]),
