@@ -1,22 +1,26 @@
 """``python -m etm_app check``: what there is to train on, what it takes, and what will go wrong."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from etm_app.callbacks.terminal import make_console
 from etm_app.checkpoint import read_checkpoint
+from etm_app.data.advice import advice
 from etm_app.data.datamodule import BowDataModule, corpus_of
 from etm_app.data.statistics import CorpusStatistics, corpus_statistics
+from etm_app.data.text import TextDataModule
 from etm_app.model import ETM
 
-__all__ = ["CheckingTrainer", "memory_of", "warnings_of"]
+__all__ = ["CheckingTrainer", "memory_of", "show_warnings", "warnings_of"]
 
 QUANTILES = {"shortest": 0.0, "5%": 0.05, "25%": 0.25, "median": 0.5, "75%": 0.75, "95%": 0.95, "longest": 1.0}
 MIN_DFS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
@@ -83,11 +87,20 @@ class CheckingTrainer(Trainer):
         ):
             console.print(shown)
             console.print()
-        warnings = warnings_of(statistics, model, corpus.vocab, memory, available)
-        for warning in warnings:
-            console.print(Text.assemble(("warning: ", "bold yellow"), warning))
+        own_texts = isinstance(datamodule, TextDataModule)
+        warnings = [
+            *advice(corpus, len(model.topics.alpha), own_texts),
+            *warnings_of(statistics, model, corpus.vocab, memory, available),
+        ]
+        show_warnings(console, warnings)
         if not warnings:
             console.print("Nothing to warn of.")
+
+
+def show_warnings(console: Console, warnings: Sequence[str]) -> None:
+    """Print them, a line each."""
+    for warning in warnings:
+        console.print(Text.assemble(("warning: ", "bold yellow"), warning), soft_wrap=True)
 
 
 def memory_of(model: ETM) -> dict[str, int]:
@@ -269,8 +282,6 @@ def warnings_of(
             f"{num_words} words in the vocabulary: topic_diversity compares the {DIVERSITY_WORDS} top words of the "
             "topics, and here these are all words; keep more words (lower min_df, raise max_df)."
         )
-    if num_topics > num_words:
-        found.append(f"{num_topics} topics over {num_words:,} words: more topics than words; lower --model.num_topics.")
     if absent := int((frequency == 0).sum()):
         found.append(
             f"{absent:,} of {num_words:,} words are in no training document: nothing is learned of them; "

@@ -39,13 +39,14 @@ from etm_app.callbacks.report import Report
 from etm_app.callbacks.tensorboard import TensorBoardTopics
 from etm_app.callbacks.terminal import make_console
 from etm_app.callbacks.topics import TopicTables
-from etm_app.check import CheckingTrainer
+from etm_app.check import CheckingTrainer, show_warnings
 from etm_app.checkpoint import EXPECTED, hyperparameters, read_checkpoint
 from etm_app.checkpoint_files import CheckpointFiles
 from etm_app.chosen_data import arguments_of, choose_data
 from etm_app.commands import SUBCOMMANDS, answer, main_parser_arguments
 
 # Imported so that their short names work as well: --data NewsgroupsDataModule.
+from etm_app.data.advice import advice
 from etm_app.data.counts import CountsDataModule
 from etm_app.data.datamodule import BowDataModule
 from etm_app.data.docstrings import DocstringsDataModule
@@ -247,6 +248,7 @@ class ETMCLI(LightningCLI):
     def before_fit(self) -> None:
         """Without validation documents there is no best model: keep the last, and train to the end."""
         self.model.starts_anew = self._get(self.config, "ckpt_path") is None
+        self._warn()
         if not _has_documents(self.datamodule, "val_dataloader"):
             rank_zero_info("No validation documents: best.ckpt will be the model of the last epoch.")
             self._get(self.config_init, "checkpoint").monitor = None
@@ -277,6 +279,17 @@ class ETMCLI(LightningCLI):
                 return f" after {epoch} epochs; go on with the same arguments and --ckpt_path {path}"
         before = self._get(self.config, "ckpt_path")
         return " before an epoch was over, so nothing new is saved" + (f"; go on from {before}" if before else "")
+
+    def _warn(self) -> None:
+        """Say what will mislead the topics before they are trained."""
+        if vocab_size_of(self.datamodule) == 1:
+            raise UserError(
+                "data: one word in the vocabulary: all topics would be that word; expected more of them: lower "
+                "--data.min_df, raise --data.max_df, or take more documents."
+            )
+        if isinstance(self.datamodule, BowDataModule) and self.trainer.is_global_zero:
+            own_texts = isinstance(self.datamodule, TextDataModule)
+            show_warnings(make_console(), advice(self.datamodule.corpus, len(self.model.topics.alpha), own_texts))
 
     def after_fit(self) -> None:
         """Evaluate the best checkpoint, and show its topics."""

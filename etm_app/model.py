@@ -459,8 +459,8 @@ class ETM(LightningModule):
                 )
         documents = pl.Series(given, dtype=pl.String).fill_null("")
         theta = [np.zeros((0, len(self.alpha)), np.float32)]
-        for part in documents.to_frame().iter_slices(TRANSFORMED):
-            counted = analyzer.count(part.to_series(), numbers)
+        for part in documents.to_frame("text").with_row_index("row").iter_slices(TRANSFORMED):
+            counted = analyzer.count(part["text"], numbers, part["row"])
             batch = BowBatch.from_csr(counted.indptr, counted.indices, counted.counts, self.vocab_size)
             theta.append(self.theta(batch.to(self.device)).float().cpu().numpy())
         return np.concatenate(theta)

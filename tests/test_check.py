@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from etm_app.check import memory_of, warnings_of
 from etm_app.cli import ETMCLI, main
+from etm_app.data.advice import advice
 from etm_app.data.corpus import BowCorpus
 from etm_app.data.statistics import corpus_statistics
 from etm_app.model import ETM
@@ -146,7 +147,8 @@ def warned(
 ) -> list[str]:
     corpus = corpus_of(x, splits)
     model = on_meta(x.shape[1], num_topics)
-    return warnings_of(corpus_statistics(corpus), model, corpus.vocab, memory_of(model), available)
+    of_training = warnings_of(corpus_statistics(corpus), model, corpus.vocab, memory_of(model), available)
+    return [*advice(corpus, num_topics, own_texts=False), *of_training]
 
 
 def with_rows(change: Callable[[NDArray[np.int64]], None]) -> NDArray[np.int64]:
@@ -187,11 +189,11 @@ CASES: dict[str, tuple[dict[str, object], list[str]]] = {
     "memory unknown": ({"available": None}, []),
     "fewer documents than topics": (
         {"num_topics": 50, "x": LONG[:40], "splits": ["train"] * 40},
-        ["fewer documents than topics", "few:", "no val", "no test"],
+        ["50 topics over 60 words", "fewer documents than topics", "few:", "no val", "no test"],
     ),
     "few documents a topic": (
         {"num_topics": 59, "x": LONG[700:], "splits": THIRDS[700:]},
-        ["8.5 a topic", "500 training"],
+        ["59 topics over 60 words", "8.5 a topic", "500 training"],
     ),
     "short": ({"x": with_rows(make_short)}, ["fewer than 5 tokens"]),
     "empty": ({"x": with_rows(make_empty)}, ["100 of 1,200 training documents are empty"]),

@@ -45,7 +45,8 @@ def is_theta_table(path: Path) -> bool:
 class ThetaWriter(BasePredictionWriter):
     """Writes what `predict` finds as a table: one row a document, in the order of the input.
 
-    Columns: ``row`` (from 0), ``id``, ``split`` and ``label`` where the documents have them, ``oov_rate`` (share of
+    Columns: ``row`` (the number of the record in the input, from 0 and over all files in order, those that were
+    skipped with it), ``id``, ``split`` and ``label`` where the documents have them, ``oov_rate`` (share of
     a text's words that are not in the vocabulary; null where it has no words) where texts were counted, ``status``
     (``ok``, or ``empty``: no word of it is in the vocabulary, and theta is the prior's mean), ``topic`` (the largest)
     and ``theta_0`` … ``theta_{K-1}``. In CSV, text that a spreadsheet would run as a formula gets a ' before it.

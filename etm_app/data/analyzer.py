@@ -4,10 +4,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from html import unescape
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -15,13 +16,26 @@ from numpy.typing import NDArray
 
 from etm_app.errors import UserError
 
-__all__ = ["WORD", "Analyzer", "BatchCounts", "Normalization", "read_stop_words"]
+__all__ = ["EMAIL", "TAG", "URL", "WORD", "Analyzer", "BatchCounts", "Normalization", "Strip", "read_stop_words"]
 
 Normalization = Literal["NFC", "NFKC"]
+Strip = Literal["html", "urls", "emails"]
 
 # A letter of any script, then letters, their marks (the vowels of Hindi, Thai, Tamil …), and the joiners that Persian
 # and the scripts of India write within words.
 WORD = r"\p{L}[\p{L}\p{M}\x{200C}\x{200D}]*"
+
+# HTML: what is no text, and tags, with a > in quotes or not; those that only mark letters may stand within a word.
+HIDDEN = r"(?is)<!--.*?(?:-->|\z)|<script\b.*?(?:</script\s*>|\z)|<style\b.*?(?:</style\s*>|\z)"
+MARKING = r"(?i)</?(?:b|big|em|font|i|mark|s|small|strong|sub|sup|tt|u|wbr)(?:\s[^<>]*)?/?>|&shy;|\x{AD}"
+TAG = r"""<[/!?]?[A-Za-z](?:[^<>"']|"[^"]*"|'[^']*')*>|<[/!?]?[A-Za-z][^<>]*>"""
+# In writing without blanks, text stands right before and after an address.
+URL = (
+    r"(?i)(?-u:\b)(?:(?:https?|ftp)://|www\.)"
+    r"[^\s<>\"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\x{3000}-\x{303F}\x{FF00}-\x{FFEF}]+"
+)
+HEAD = 100_000  # characters of a page that may come before its first words
+EMAIL = r"[A-Za-z0-9_.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
 
 
 def read_stop_words(source: str) -> list[str]:
@@ -61,6 +75,7 @@ class BatchCounts:
         counts: Their counts, int32 [N].
         num_words: Words of each document, n-grams aside, whether they have a number or not, int64 [D].
         num_known: Those of them that have one, int64 [D].
+        num_cut: Words of all documents, those that were dropped as well.
     """
 
     indptr: NDArray[np.int64]
@@ -68,6 +83,7 @@ class BatchCounts:
     counts: NDArray[np.int32]
     num_words: NDArray[np.int64]
     num_known: NDArray[np.int64]
+    num_cut: int
 
 
 @dataclass(frozen=True)
@@ -85,6 +101,8 @@ class Analyzer:
         stop_words: Words that are dropped, before n-grams are made.
         ngrams: Longest sequence of words that counts as a word of its own, joined by spaces; 1 to 3.
         tokenizer: Import path of a function str -> list[str] that cuts the lowercased text in place of token_pattern.
+        strip: What is taken out of a text first: ``html`` (tags, comments, scripts and styles; entities become what
+            they stand for), ``urls``, ``emails``.
     """
 
     lowercase: bool = True
@@ -95,12 +113,15 @@ class Analyzer:
     stop_words: list[str] = field(default_factory=list)
     ngrams: int = 1
     tokenizer: str | None = None
+    strip: list[Strip] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not 1 <= self.ngrams <= 3:
             raise UserError(f"data.ngrams: {self.ngrams}; expected 1, 2 or 3 words.")
         if self.min_length < 1:
             raise UserError(f"data.min_length: {self.min_length}; expected a number of characters from 1.")
+        if unknown := set(self.strip) - set(get_args(Strip)):
+            raise UserError(f"data.strip: {sorted(unknown)[0]!r}; expected some of {', '.join(get_args(Strip))}.")
         try:
             matches_nothing = pl.Series([""]).str.contains(self.token_pattern).item()
         except pl.exceptions.PolarsError as error:
@@ -145,11 +166,11 @@ class Analyzer:
         Returns:
             Columns ``document`` (place in ``texts``) and ``word``, in the order of the texts.
         """
-        return pl.concat(self._sequences(texts))
+        return pl.concat(self._sequences(self._cut(texts)))
 
-    def _sequences(self, texts: pl.Series) -> list[pl.DataFrame]:
+    def _sequences(self, cut: pl.Series) -> list[pl.DataFrame]:
         """The words, the pairs of words, … as in `words`."""
-        words = pl.DataFrame({"document": np.arange(len(texts), dtype=np.uint32), "word": self._cut(texts)})
+        words = pl.DataFrame({"document": np.arange(len(cut), dtype=np.uint32), "word": cut})
         long_enough = pl.col("word").str.len_chars() >= self.min_length
         words = words.explode("word").filter(long_enough & ~pl.col("word").is_in(self._prepared_stop_words))
         sequences = [words]
@@ -159,17 +180,22 @@ class Analyzer:
             sequences.append(words.select("document", joined, within=within).filter("within").drop("within"))
         return sequences
 
-    def count(self, texts: pl.Series, numbers: pl.Categorical | pl.Enum) -> BatchCounts:
+    def count(self, texts: pl.Series, numbers: pl.Categorical | pl.Enum, rows: pl.Series | None = None) -> BatchCounts:
         """Count the words of texts.
 
         Args:
             texts: Strings without nulls, [D].
             numbers: Gives words their numbers: categories that grow, or a vocabulary as Enum, whose order they have
                 then; words outside it are not counted.
+            rows: What a message calls each text, [D]; by default its place.
+
+        Raises:
+            UserError: The tokenizer fails.
         """
+        cut = self._cut(texts, rows)
         keys = []
         num_words = num_known = np.zeros(len(texts), np.int64)
-        for n, words in enumerate(self._sequences(texts)):
+        for n, words in enumerate(self._sequences(cut)):
             numbered = words.select("document", number=pl.col("word").cast(numbers, strict=False).to_physical())
             known = numbered.drop_nulls()
             documents = known["document"].to_numpy()
@@ -187,19 +213,58 @@ class Analyzer:
             np.diff(first, append=len(key)).astype(np.int32),
             num_words,
             num_known,
+            int(cut.list.len().sum()),
         )
 
-    def _cut(self, texts: pl.Series) -> pl.Series:
+    def _cut(self, texts: pl.Series, rows: pl.Series | None = None) -> pl.Series:
         prepared = self._prepare(texts)
         if self.tokenizer is None:
             return prepared.str.extract_all(self.token_pattern)
-        words = [self._tokenize(text) for text in prepared]
-        for cut in words:
+        tokenize = self._tokenize
+        words: list[list[str]] = []
+        for place, text in enumerate(prepared):
+            try:
+                cut = tokenize(text)
+            except Exception as error:  # a stranger's function raises anything
+                row = place if rows is None else rows[place]
+                raise UserError(
+                    f"data.tokenizer: {self.tokenizer} failed on row {row} (from 0), {text[:40]!r}: "
+                    f"{type(error).__name__}: {str(error)[:200]}; expected a list of strings for any text."
+                ) from error
             if not isinstance(cut, list) or not all(isinstance(word, str) for word in cut):
-                raise UserError(f"data.tokenizer: {self.tokenizer} returned {cut!r:.80}; expected a list of strings.")
-        return pl.Series([[word for word in map(str.strip, cut) if word] for cut in words], dtype=pl.List(pl.String))
+                row = place if rows is None else rows[place]
+                raise UserError(
+                    f"data.tokenizer: {self.tokenizer} returned {cut!r:.80} for row {row} (from 0); expected a list of "
+                    "strings."
+                )
+            words.append([word for word in map(str.strip, cut) if word])
+        return pl.Series(words, dtype=pl.List(pl.String))
+
+    def stripped(self, texts: pl.Series) -> pl.Series:
+        """Texts without what `strip` names.
+
+        Args:
+            texts: Strings without nulls, [D].
+        """
+        if "html" in self.strip:
+            texts = texts.str.replace_all(HIDDEN, " ").str.replace_all(MARKING, "").str.replace_all(TAG, " ")
+            entities = texts.str.contains("&", literal=True).arg_true()
+            if len(entities):
+                plain = pl.Series([unescape(text) for text in texts.gather(entities)], dtype=pl.String)
+                texts = texts.clone().scatter(entities, plain)
+        for name, pattern in (("urls", URL), ("emails", EMAIL)):
+            if name in self.strip:
+                texts = texts.str.replace_all(pattern, " ")
+        return texts
+
+    def beginnings(self, texts: pl.Series) -> pl.Series:
+        """What there is to read at the start of texts without nulls, [D]."""
+        if not self.strip:
+            return texts
+        return self.stripped(texts.str.head(HEAD)).str.replace_all(r"\s+", " ").str.strip_chars()
 
     def _prepare(self, texts: pl.Series) -> pl.Series:
+        texts = self.stripped(texts)
         # It costs as much as all the rest, and ASCII has one form only.
         beyond_ascii = (texts.str.len_bytes() != texts.str.len_chars()).arg_true()
         if len(beyond_ascii):

@@ -72,7 +72,8 @@ class BowCorpus:
         counts: The counts, int32 [N], at least 1.
         vocab: The V words.
         documents: One row a document in the order of the input: ``id``, ``split`` (train, val or test) and,
-            where the documents have them, ``label``.
+            where the documents have them, ``label``; ``row`` where records of the input were left out: their numbers
+            in it.
         halves: Tokens of each count in the first half for document completion, int32 [N], where the source
             comes with halves; else they are drawn (`etm_app.data.completion`).
         meta: Where the counts come from: source, analyser settings, what was dropped. Simple values.
@@ -405,7 +406,10 @@ class BowDataset(Dataset[BowBatch]):
         vocab_size = self.corpus.vocab_size
         batch = BowBatch.from_csr(indptr, indices, counts, vocab_size, half=half, with_gradients=self.with_gradients)
         if self.with_documents:
-            batch.documents = self.corpus.documents[rows].insert_column(0, pl.Series("row", rows))
+            documents = self.corpus.documents[rows]
+            if "row" not in documents.columns:
+                documents = documents.with_columns(row=pl.Series(rows))
+            batch.documents = documents.select("row", pl.exclude("row"))
         return batch
 
     def sample(self, size: int) -> "BowDataset":

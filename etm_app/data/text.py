@@ -1,6 +1,7 @@
 """A user's own texts, from files."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,11 +13,12 @@ import torch
 from pytorch_lightning.utilities import rank_zero_info
 from torch.utils.data import DataLoader, IterableDataset
 
-from etm_app.data.analyzer import WORD, Analyzer, Normalization, read_stop_words
+from etm_app.data.analyzer import WORD, Analyzer, Normalization, Strip, read_stop_words
 from etm_app.data.batch import BowBatch
 from etm_app.data.corpus import SPLITS, BowCorpus, CorpusWriter, Excerpts
 from etm_app.data.datamodule import BowDataModule, content_digest
-from etm_app.data.reader import Format, OnBadRows, TextReader
+from etm_app.data.reader import FORMATS, Format, OnBadRows, TextReader, check_separator
+from etm_app.data.sources import STDIN, in_utf8
 from etm_app.data.splits import check_fractions, draw_splits
 from etm_app.data.vectorizer import Vectorizer, in_parallel
 from etm_app.errors import UserError
@@ -28,26 +30,33 @@ SPLIT_NAMES = {**dict(zip(SPLITS, SPLITS, strict=True)), "validation": "val", "v
 
 
 class TextDataModule(BowDataModule):
-    r"""Your own texts: lines of .txt, a column of CSV, TSV, JSONL or Parquet, or folders with one document a file.
+    r"""Your own texts: lines of .txt, a column of a table, or folders and web pages with one document a file.
 
-    Files may be compressed (.gz, .zst) and larger than memory; they are counted once, and the counts are kept. With a
+    Tables are CSV, TSV, JSONL, JSON with an array of objects, Parquet and Excel's first sheet. Files may be compressed
+    (.gz, .zst, .bz2, .xz), in a .zip, and larger than memory; they are counted once, and the counts are kept. A row is
+    called by the number of its record in the input, from 0 and over all files in order: records that are skipped have
+    their numbers too; a line of CSV or JSONL with nothing in it is no record, an empty line of .txt is one. With a
     checkpoint (validate, test, predict, or fit that goes on) the words are those of the checkpoint: its vocabulary, cut
-    as its texts were; the arguments from lowercase to max_vocab do not matter then.
+    as its texts were; the arguments from strip to max_vocab do not matter then.
 
     Args:
-        files: Path, glob, folder, or address in the cloud (s3://…), or a list of them, read in this order.
+        files: Path, glob, folder, address in the cloud (s3://…), or - for the standard input; or a list of them, read
+            in this order.
         text_column: Column of a table with the texts.
-        id_column: Column with a name for each document, each once; by default documents are numbered from 0, and those
-            of a folder named by their paths in it.
+        id_column: Column with a name for each document, each once; by default documents are called by their rows, and
+            those of a folder named by their paths in it.
         label_column: Column with classes, to compare the topics with.
         split_column: Column that says train, val (validation, valid, dev) or test; in place of random splits.
         val_files: Files with the validation documents, in place of a random part of ``files``.
         test_files: Files with the test documents, likewise.
         val_fraction: Share of the documents in ``files`` that validates.
         test_fraction: Share of the documents in ``files`` for testing.
-        format: txt, csv, tsv, jsonl or parquet; null tells it from the ending.
-        encoding: Of text, CSV, TSV and JSONL: utf-8, latin-1, cp1252, utf-16 …
+        format: txt, csv, tsv, jsonl, json, parquet or excel; null tells it from the ending, of the standard input txt.
+        encoding: Of text, CSV, TSV and JSON: utf-8, latin-1, cp1252, utf-16 …; a byte order mark tells it too.
+        separator: Between the columns of CSV: one character, or tab; null finds , ; | or a tab by the names of the
+            columns in the first line.
         on_bad_rows: Whether a row that cannot be read is an error, or skipped and counted.
+        strip: What is taken out of the texts: html (tags, scripts, entities), urls, emails.
         lowercase: Whether case is folded.
         normalization: Unicode form: NFC, or NFKC, which also makes one of ligatures, wide letters and the like.
         strip_accents: Whether Latin, Greek and Cyrillic letters lose their accents.
@@ -79,7 +88,9 @@ class TextDataModule(BowDataModule):
         test_fraction: float = 0.1,
         format: Format | None = None,
         encoding: str = "utf-8",
+        separator: str | None = None,
         on_bad_rows: OnBadRows = "error",
+        strip: list[Strip] = [],  # noqa: B006 - shown by --help, never changed
         lowercase: bool = True,
         normalization: Normalization = "NFC",
         strip_accents: bool = False,
@@ -110,7 +121,10 @@ class TextDataModule(BowDataModule):
         self.test_fraction = test_fraction
         self.format = format
         self.encoding = encoding
+        self.separator = check_separator(separator)
         self.on_bad_rows = on_bad_rows
+        if sum(name == STDIN for files in self.files.values() for name in files) > 1:
+            raise UserError(f"data.files: {STDIN}, the standard input, more than once; expected it once.")
         analyzer = Analyzer(
             lowercase,
             normalization,
@@ -120,6 +134,7 @@ class TextDataModule(BowDataModule):
             read_stop_words(stop_words),
             ngrams,
             tokenizer,
+            strip,
         )
         self.vectorizer = Vectorizer(analyzer, min_df, max_df, max_vocab)
 
@@ -181,6 +196,7 @@ class TextDataModule(BowDataModule):
             "columns": self.columns,
             "format": self.format,
             "encoding": self.encoding,
+            "separator": self.separator,
             "on_bad_rows": self.on_bad_rows,
             "analyzer": vectorizer.analyzer.settings(),
             "tokenizer": vectorizer.analyzer.tokenizer_file(),
@@ -205,17 +221,19 @@ class TextDataModule(BowDataModule):
         rank_zero_info(f"Corpus: counting the words of {names}; once, the counts are kept.")
         tables: list[pl.DataFrame] = []
 
-        def texts() -> Iterator[pl.Series]:
+        def documents_with_texts() -> Iterator[pl.DataFrame]:
             for batch in self._batches():
                 tables.append(batch.drop("text"))
-                writer.append_excerpts(Excerpts.of(batch["text"]))
-                yield batch["text"]
+                writer.append_excerpts(Excerpts.of(self.vectorizer.analyzer.beginnings(batch["text"])))
+                yield batch
 
         with CorpusWriter(folder) as writer:
             with writer.scratch() as scratch:
-                counted = self.vectorizer.count(texts(), scratch)
+                counted = self.vectorizer.count(documents_with_texts(), scratch)
                 documents = self._with_splits(pl.concat(tables))
-                _check_ids(documents["id"], self.columns.get("id"))
+                _check_ids(documents, self.columns.get("id"))
+                if documents["row"].equals(pl.int_range(len(documents), eager=True)):
+                    documents = documents.drop("row")
                 vocab, report = counted.choose(documents["split"].to_list())
                 for chunk in counted.chunks():
                     writer.append(*chunk)
@@ -231,34 +249,54 @@ class TextDataModule(BowDataModule):
             return super().predict_dataloader()
         return DataLoader(_Stream(self), batch_size=None, pin_memory=torch.cuda.is_available())
 
-    def _reader(self, split: str) -> TextReader:
-        return TextReader(self.files[split], self.columns, self.format, self.encoding, self.on_bad_rows)
+    def _reader(self, split: str, *, once: bool = False) -> TextReader:
+        """A reader of the files of a split; of the standard input as it comes if it is read only once."""
+        files = [name if name != STDIN or once else str(self._kept_stdin) for name in self.files[split]]
+        return TextReader(files, self.columns, self.format, self.encoding, self.on_bad_rows, self.separator)
 
-    def _batches(self) -> Iterator[pl.DataFrame]:
-        """All documents: ``text``, ``id``, ``label`` where there are such, and ``split`` where it is not drawn."""
-        row = num_null = 0
+    @cached_property
+    def _kept_stdin(self) -> Path:
+        """A copy of the standard input, for what is read to know it and then to count it."""
+        self._scratch = TemporaryDirectory(prefix="etm_app-")  # removed with this object
+        endings = {format: ending for ending, format in reversed(FORMATS.items())}
+        copy = Path(self._scratch.name) / f"stdin{endings[self.format or 'txt']}"
+        with in_utf8(STDIN, None) as given:
+            Path(given).rename(copy)
+        return copy
+
+    def _batches(self, *, once: bool = False) -> Iterator[pl.DataFrame]:
+        """All documents: ``row``, ``text``, ``id``, ``label`` where it is there, ``split`` where it is not drawn."""
+        num_rows = num_documents = num_null = num_short = 0
         skipped: list[str] = []
         for split in self.files:
-            reader = self._reader(split)
+            reader = self._reader(split, once=once)
             for batch in reader.batches():
-                numbers = pl.int_range(row, row + len(batch), eager=True).cast(pl.String)
+                batch = batch.with_columns(pl.col("row") + num_rows)
                 if "id" not in batch.columns:
-                    batch = batch.with_columns(numbers.alias("id"))
+                    batch = batch.with_columns(pl.col("row").cast(pl.String).alias("id"))
                 if len(self.files) > 1:
                     batch = batch.with_columns(split=pl.lit(split))
                 if "split" in self.columns:
                     batch = batch.with_columns(_splits(batch["split"], self.columns["split"]))
-                columns = [name for name in ("text", "id", "split", "label") if name in batch.columns]
-                row += len(batch)
+                columns = [name for name in ("row", "text", "id", "split", "label") if name in batch.columns]
+                num_documents += len(batch)
                 yield batch.select(columns)
+            num_rows += reader.num_rows
             num_null += reader.num_null
+            num_short += reader.num_short
             skipped += reader.skipped
         if num_null:
-            rank_zero_info(f"Text: {num_null:,} of {row:,} documents have no text (null); they are kept as empty ones.")
+            rank_zero_info(
+                f"Text: {num_null:,} of {num_documents:,} documents have no text (null); they are kept as empty ones."
+            )
+        if num_short:
+            rank_zero_info(
+                f"Text: {num_short:,} rows have fewer fields than the first line has columns; what they lack is empty."
+            )
         if skipped:
             more = f" and {len(skipped) - 3:,} more" if len(skipped) > 3 else ""
             rank_zero_info(
-                f"Text: skipped {len(skipped):,} rows that cannot be read, beside {row:,} documents: "
+                f"Text: skipped {len(skipped):,} rows that cannot be read, beside {num_documents:,} documents: "
                 f"{'; '.join(skipped[:3])}{more}"
             )
 
@@ -284,7 +322,7 @@ class _Stream(IterableDataset[BowBatch]):
         numbers = pl.Enum(data.vocab)
 
         def batch_of(documents: pl.DataFrame) -> BowBatch:
-            counted = data.vectorizer.analyzer.count(documents["text"], numbers)
+            counted = data.vectorizer.analyzer.count(documents["text"], numbers, documents["row"])
             unknown = counted.num_words - counted.num_known
             with np.errstate(invalid="ignore"):
                 oov_rate = pl.Series("oov_rate", unknown / counted.num_words).fill_nan(None)
@@ -294,15 +332,14 @@ class _Stream(IterableDataset[BowBatch]):
 
         several = torch.distributed.is_available() and torch.distributed.is_initialized()
         rank, size = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if several else (0, 1)
+        if size > 1 and any(STDIN in files for files in data.files.values()):
+            raise UserError(f"data.files: {STDIN} in {size} processes; expected one: --trainer.devices 1.")
         mine = (documents for number, documents in enumerate(self._documents()) if number % size == rank)
         yield from in_parallel(batch_of, mine)
 
     def _documents(self) -> Iterator[pl.DataFrame]:
-        row = 0
-        for documents in self.data._batches():
-            numbered = documents.insert_column(0, pl.int_range(row, row + len(documents), eager=True).alias("row"))
-            yield from numbered.iter_slices(self.data.batch_size)
-            row += len(documents)
+        for documents in self.data._batches(once=True):
+            yield from documents.iter_slices(self.data.batch_size)
 
 
 def _splits(given: pl.Series, column: str) -> pl.Series:
@@ -314,11 +351,12 @@ def _splits(given: pl.Series, column: str) -> pl.Series:
     return splits
 
 
-def _check_ids(ids: pl.Series, column: str | None) -> None:
+def _check_ids(documents: pl.DataFrame, column: str | None) -> None:
+    ids = documents["id"]
     if ids.null_count():
         raise UserError(
-            f"data.id_column: {ids.null_count()} documents have no {column}, number {ids.is_null().arg_max()} (from 0) "
-            "for one; expected a name for each."
+            f"data.id_column: {ids.null_count()} documents have no {column}, row "
+            f"{documents['row'].filter(ids.is_null())[0]} (from 0) for one; expected a name for each."
         )
     if ids.n_unique() < len(ids):
         repeated = ids.filter(ids.is_duplicated())

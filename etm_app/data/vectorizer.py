@@ -73,7 +73,8 @@ class Vectorizer:
             UserError: No word is left, or min_df is more than max_df.
         """
         with TemporaryDirectory() as folder:
-            counted = self.count((texts[at : at + 10_000] for at in range(0, len(texts), 10_000)), Path(folder))
+            documents = texts.to_frame("text").with_row_index("row")
+            counted = self.count(documents.iter_slices(10_000), Path(folder))
             vocab, report = counted.choose(splits)
             chunks = list(counted.chunks())
         matrix = sp.vstack([
@@ -82,18 +83,19 @@ class Vectorizer:
         ])  # fmt: skip
         return sp.csr_array(matrix), vocab, report
 
-    def count(self, texts: Iterable[pl.Series], folder: Path) -> "WordCounts":
+    def count(self, documents: Iterable[pl.DataFrame], folder: Path) -> "WordCounts":
         """Count the words of texts that come in batches, on all cores.
 
         Args:
-            texts: Strings without nulls, any number of batches.
+            documents: Any number of batches with the columns ``text``, without nulls, and ``row``, what a message
+                calls them.
             folder: Where the counts are kept until the vocabulary is chosen.
         """
         # Categories give words their numbers; an Enum's are those of the vocabulary, and it knows no others.
         categories = pl.Categories.random()
         numbers = pl.Categorical(categories) if self.vocab is None else pl.Enum(self.vocab)
         counted = WordCounts(self, folder, categories)
-        for batch in in_parallel(lambda batch: self.analyzer.count(batch, numbers), texts):
+        for batch in in_parallel(lambda of: self.analyzer.count(of["text"], numbers, of["row"]), documents):
             counted.append(batch)
         counted.close()
         return counted
@@ -114,11 +116,13 @@ class WordCounts:
         self._hold = pl.Series([], dtype=pl.Categorical(categories))  # they are forgotten with their last series
         self._files = {name: GrowingArray(folder / f"{name}.npy", np.int32) for name in ("indices", "counts")}
         self._lengths: list[NDArray[np.int32]] = []
+        self._num_cut = 0
         self._new_number: NDArray[np.int32] | None = None
 
     def append(self, batch: BatchCounts) -> None:
         """Add the counts of the next documents."""
         self._lengths.append(np.diff(batch.indptr).astype(np.int32))
+        self._num_cut += batch.num_cut
         self._files["indices"].append(batch.indices)
         self._files["counts"].append(batch.counts)
 
@@ -167,6 +171,8 @@ class WordCounts:
         table = pl.DataFrame({"word": words, "number": np.arange(len(words)), "df": frequency})
         seen = table.filter(pl.col("df") > 0)
         kept = seen.filter(pl.col("df").is_between(low, high)).sort("word")
+        if not len(seen):
+            raise UserError(self._without_words(num_train))
         if not len(kept):
             raise UserError(
                 f"data.min_df {settings.min_df} and data.max_df {settings.max_df} leave none of the {len(seen)} words "
@@ -186,6 +192,20 @@ class WordCounts:
         self._new_number = np.full(len(words), -1, np.int32)
         self._new_number[kept["number"].to_numpy()] = np.arange(len(kept))
         return vocab, report | self._empty(self._new_number >= 0)
+
+    def _without_words(self, num_train: int) -> str:
+        analyzer = self.vectorizer.analyzer
+        if not self._num_cut:
+            how = f"data.tokenizer {analyzer.tokenizer}" if analyzer.tokenizer else "data.token_pattern"
+            return (
+                f"data: the texts of all {num_train} training documents are empty, or {how} finds no word in them; "
+                "expected texts with words: are they in the column that is named (data.text_column)?"
+            )
+        return (
+            f"data.stop_words, data.min_length: no word is left of the {num_train} training documents: all are stop "
+            f"words or shorter than {analyzer.min_length} characters; expected others: set --data.stop_words none, or "
+            "lower --data.min_length."
+        )
 
     def _empty(self, is_known: NDArray[np.bool_]) -> dict[str, int]:
         """Number of documents without a word of the vocabulary."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 
-from etm_app.data.analyzer import WORD, Analyzer, read_stop_words
+from etm_app.data.analyzer import WORD, Analyzer, Strip, read_stop_words
 from etm_app.errors import UserError
 
 # A sentence each, with its words as they are to be found.
@@ -203,3 +203,58 @@ def test_unreadable_stop_words_are_named(tmp_path: Path, content: bytes | None) 
         read_stop_words(str(listing))
     with pytest.raises(UserError, match=r"stop_words.*'qq'"):
         read_stop_words("qq")
+
+
+STRIPPED: dict[str, tuple[list[str], str, list[str]]] = {
+    "nothing": ([], "<b>bold</b> a@b.de", ["<b>bold</b>", "a@b.de"]),
+    "tags": (["html"], "<p class='x > y'>one</p><p>two<br/>three", ["one", "two", "three"]),
+    "letters in a word": (["html"], "<b>W</b>ord wo<wbr>rd2 w<i class=a>or</i>d3", ["Word", "word2", "word3"]),
+    "entities": (["html"], "Gr&ouml;&szlig;e &amp; a&nbsp;b &#252; &lt;t&gt;", ["Größe", "&", "a", "b", "ü", "<t>"]),
+    "hidden": (
+        ["html"], "a<script>if (x<y) {}</script>b<STYLE type=x>p{}</Style >c<!-- d <p> -->e<!DOCTYPE html>f",
+        [*"abcef"],
+    ),
+    "never closed": (["html"], "a <script>b c", ["a"]),
+    "no tags": (["html"], "1 < 2 and 3 > 2, i <3 u", ["1", "<", "2", "and", "3", ">", "2,", "i", "<3", "u"]),
+    "addresses": (["urls"], "see https://a.de/b?c=d&e#f, www.x.org/ä and httpx", ["see", "and", "httpx"]),
+    "addresses in Japanese": (["urls"], "詳細はhttps://a.jp/bを見る", ["詳細は", "を見る"]),
+    "mails": (["emails"], "jo.do+x@a-b.example.org, a@b @c", ["a@b", "@c"]),
+    "all": (
+        ["html", "urls", "emails"], "<a href='http://a.de'>x</a> &lt;jo@a.de&gt; http://b.de?a&amp;b", [*"x<>"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("strip", "text", "words"), STRIPPED.values(), ids=STRIPPED)
+def test_what_is_no_text_is_taken_out(strip: list[Strip], text: str, words: list[str]) -> None:
+    (found,) = Analyzer(strip=strip).stripped(pl.Series([text]))
+    assert [word for word in found.split() if word != ","] == words
+
+
+@given(st.text())
+def test_stripping_leaves_plain_text_and_never_fails(text: str) -> None:
+    plain = text.translate({ord(character): " " for character in "<&@:\N{SOFT HYPHEN}"}).replace("www.", "")
+    analyzer = Analyzer(strip=["html", "urls", "emails"])
+    assert analyzer.stripped(pl.Series([plain], dtype=pl.String))[0] == plain
+    analyzer.stripped(pl.Series([text], dtype=pl.String))
+
+
+def test_settings_of_before_there_was_strip() -> None:
+    settings = Analyzer(strip=["html"]).settings()
+    assert Analyzer.from_settings(settings).strip == ["html"]
+    del settings["strip"]
+    assert Analyzer.from_settings(settings).strip == []
+
+
+def raising(text: str) -> list[str]:
+    return [str(1 / len(text)) if "x" not in text else text[99]]
+
+
+def test_a_tokenizer_that_raises() -> None:
+    analyzer = Analyzer(tokenizer="tests.data.test_analyzer.raising")
+    texts = pl.Series(["fine", "also", "bad x", ""])
+    expected = r"data.tokenizer: tests.data.test_analyzer.raising failed on row 2 .*'bad x': IndexError: string index"
+    with pytest.raises(UserError, match=expected):
+        analyzer.words(texts)
+    with pytest.raises(UserError, match=r"row 17 .*'': ZeroDivisionError: division by zero"):
+        analyzer.count(texts.gather([0, 3]), pl.Enum(["a"]), rows=pl.Series([5, 17]))

@@ -101,9 +101,9 @@ def test_both_readers_of_csv_and_json_read_any_text(tmp_path: Path, rows: list[t
     expected = [text for text, _ in rows]
     for name, on_bad_rows in (("a.csv", "error"), ("a.csv", "skip"), ("a.jsonl", "error"), ("a.jsonl", "skip")):
         reader = TextReader([str(tmp_path / name)], {"text": "text"}, on_bad_rows=on_bad_rows)  # type: ignore[arg-type]
-        kept = [text for text, other in rows if text or other] if (name, on_bad_rows) == ("a.csv", "skip") else expected
-        found = [text for batch in reader.batches() for text in batch["text"]] if kept else kept
-        assert found == kept
+        read = pl.concat(list(reader.batches()))
+        assert read["text"].to_list() == expected
+        assert read["row"].to_list() == list(range(len(rows)))
         assert not reader.skipped
 
 
@@ -213,6 +213,11 @@ def test_what_is_skipped_or_missing_is_counted(tmp_path: Path, said: Callable[[]
     assert "2 of 4 documents have no text" in told
     assert "3 documents have none of them (empty)" in told
 
+    (tmp_path / "short.csv").write_text("text,n,m\ncats\nbirds,1\ndogs,,\n")
+    for mode in ("skip", "error"):
+        assert len(corpus(str(tmp_path / "short.csv"), tmp_path, **{**settings, "on_bad_rows": mode})) == 3
+        assert "2 rows have fewer fields" in said()
+
     (tmp_path / "a.csv").write_bytes(b'text,n\ncats,1\ndogs,1,2\n"birds,\nfly",2\nb\xe9d,3\n\n"open,4\n')
     found = corpus(str(tmp_path / "a.csv"), tmp_path, **settings)
     assert found.excerpts(np.arange(2)) == ["cats", "birds,\nfly"]
@@ -252,7 +257,9 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, list[str], list[str]]] 
     "CSV of a header": (write("a.csv", b"text\n"), "a.csv", [], ["data.files", "a.csv", "empty"]),
     "empty text": (write("a.txt", b""), "a.txt", [], ["data.files", "a.txt", "empty"]),
     "empty JSON": (write("a.jsonl", b"\n"), "a.jsonl", [], ["data.files", "a.jsonl", "empty"]),
-    "no format": (write("a.doc", b"x"), "a.doc", [], ["data.files", "a.doc", ".csv", "--data.format"]),
+    "no format": (write("a.doc", b"x"), "a.doc", [], ["data.files", "a.doc", ".csv", "save it as text"]),
+    "unknown ending": (write("a.log", b"x"), "a.log", [], ["data.files", "a.log", ".csv", "--data.format"]),
+    "archive of another kind": (write("a.tar.gz", b"x"), "a.tar.gz", [], ["data.files", "a.tar.gz", "unpack it"]),
     "encoding of CSV": (
         write("a.csv", many(5000, 4002, "text,a", "b\xe9d,a").decode().encode("latin-1")),
         "a.csv", [], ["a.csv, line 4002", "utf-8", "--data.encoding"],
@@ -297,7 +304,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, list[str], list[str]]] 
         write("a.csv", b"id,text\n1,aa\n2,aa\n1,aa\n"), "a.csv", ["--data.id_column=id"], ["data.id_column", "'1'"],
     ),
     "missing ids": (
-        write("a.csv", b"id,text\n1,aa\n,aa\n"), "a.csv", ["--data.id_column=id"], ["data.id_column", "number 1"],
+        write("a.csv", b"id,text\n1,aa\n,aa\n"), "a.csv", ["--data.id_column=id"], ["data.id_column", "row 1"],
     ),
     "unknown split": (
         write("a.csv", b"s,text\ntrain,aa\nholdout,aa\n"),
@@ -307,12 +314,31 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, list[str], list[str]]] 
         write("a.csv", b"s,text\n"),
         "a.csv", ["--data.split_column=s", "--data.val_files=b"], ["split_column", "val_files"],
     ),
-    "only nulls": (write("a.csv", b"n,text\n1,\n2,\n"), "a.csv", [], ["min_df", "max_df", "lower min_df"]),
+    "only nulls": (write("a.csv", b"n,text\n1,\n2,\n"), "a.csv", [], ["data.text_column", "2 training", "empty"]),
+    "only blanks": (write("a.txt", b"  \n!\n"), "a.txt", [], ["data.token_pattern", "2 training"]),
+    "only stop words": (
+        write("a.txt", b"the of\nand so\n"), "a.txt", [], ["data.stop_words", "--data.stop_words none"],
+    ),
+    "only short words": (write("a.txt", b"x y\nz\n"), "a.txt", [], ["data.min_length", "shorter than 2"]),
     "nothing above min_df": (
         write("a.txt", b"aa\nbb\n"), "a.txt", ["--data.min_df=2", "--data.max_df=9"], ["lower min_df"],
     ),
     "min_df above max_df": (
         write("a.txt", b"aa\nbb\n"), "a.txt", ["--data.min_df=4", "--data.max_df=3"], ["min_df 4", "max_df 3"],
+    ),
+    "two characters for a separator": (
+        write("a.csv", b"text\na\n"), "a.csv", ["--data.separator=::"], ["data.separator", "'::'", "tab"],
+    ),
+    "nothing to strip": (write("a.txt", b"a"), "a.txt", ["--data.strip=[xml]"], ["strip", "xml"]),
+    "the standard input twice": (
+        write("a.txt", b"a"), "a.txt", ["--data.files=-", "--data.val_files=-"], ["data.files", "more than once"],
+    ),
+    "open quote far from the end": (
+        write("a.csv", b'text,a\nx,1\n"y,2\n' + b"z,3\n" * 4000),
+        "a.csv", [], ["a.csv, line 3", "quotes", "--data.on_bad_rows skip"],
+    ),
+    "all rows left out": (
+        write("a.csv", b"text,a\nx,1,2\n"), "a.csv", ["--data.on_bad_rows=skip"], ["data.files", "all 1 rows"],
     ),
     "unknown format": (write("a.txt", b"a"), "a.txt", ["--data.format=docx"], ["format", "docx"]),
     "unknown stop words": (write("a.txt", b"a"), "a.txt", ["--data.stop_words=qq"], ["stop_words", "'qq'"]),
