@@ -425,7 +425,7 @@ class ETM(LightningModule):
             theta[batch.indptr.diff() == 0] = self._prior_theta()
         if not theta.isfinite().all():
             raise UserError(
-                "theta is not finite: the weights of this model are no trained ones; expected a checkpoint as fit wrote it."
+                "theta is not finite: the model's weights are no trained ones; expected a checkpoint as fit wrote it."
             )
         return theta
 
