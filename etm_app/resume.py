@@ -229,7 +229,7 @@ def _kept_by(model: "ETM") -> dict[str, Any]:
     with torch.enable_grad():
         optimizer = model.optimizer([parameter])
         parameter.sum().backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
+    optimizer.step(lambda: 0.0)
     kept: dict[str, Any] = optimizer.state[parameter]
     return kept
 
