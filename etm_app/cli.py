@@ -276,7 +276,7 @@ class ETMCLI(LightningCLI):
         epochs = {folder / "last.ckpt": self._checkpoint_files.epochs.get(folder / "last.ckpt") for folder in folders}
         for path, epoch in epochs.items():
             if epoch:
-                return f" after {epoch} epochs; go on with the same arguments and --ckpt_path {path}"
+                return f" after {epoch} epoch{'s' * (epoch > 1)}; go on with the same arguments and --ckpt_path {path}"
         before = self._get(self.config, "ckpt_path")
         return " before an epoch was over, so nothing new is saved" + (f"; go on from {before}" if before else "")
 
