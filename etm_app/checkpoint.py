@@ -285,7 +285,10 @@ def _check_weights(weights: Any, model_class: "type[ETM]", given: dict[str, Any]
     try:
         with torch.device("meta"):  # shapes, and no memory
             model = model_class(**given)
-            model.make_room(weights)
+            weights = dict(weights)
+            model.rename(weights)
+            if weights.get("anchor.rho", torch.empty(0)).numel():
+                model.anchor.place(model.rho, model.alpha, model.rho[:, 0], model.rho[:, 0])
         expected = model.state_dict()
     except (RuntimeError, OverflowError, TypeError) as error:  # sizes beyond what can be counted
         sizes = ", ".join(f"{name} {value:,}" for name, value in given.items() if type(value) is int)
@@ -297,7 +300,7 @@ def _check_weights(weights: Any, model_class: "type[ETM]", given: dict[str, Any]
             raise _Unfit(
                 f"state_dict.{name} is {_shape(weight)}, by its hyper_parameters it would be {_shape(expected[name])}"
             )
-        if not weight.is_floating_point():
+        if weight.is_floating_point() != expected[name].is_floating_point():
             raise _Unfit(f"state_dict.{name} is of {weight.dtype}")
     if wrong := non_finite(weights):
         raise _Unfit(f"state_dict.{wrong} has NaN or infinite numbers")

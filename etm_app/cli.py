@@ -247,7 +247,6 @@ class ETMCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Without validation documents there is no best model: keep the last, and train to the end."""
-        self.model.starts_anew = self._get(self.config, "ckpt_path") is None
         self._warn()
         if not _has_documents(self.datamodule, "val_dataloader"):
             rank_zero_info("No validation documents: best.ckpt will be the model of the last epoch.")
@@ -339,7 +338,7 @@ class ETMCLI(LightningCLI):
         if self.trainer.is_global_zero:
             print(
                 f"theta of {writer.num_documents:,} documents ({writer.num_empty:,} of them empty: no word in the "
-                f"vocabulary, prior's mean) written to {writer.written}"
+                f"vocabulary, theta of the prior) written to {writer.written}"
             )
 
     def _require(self, split: str) -> None:
