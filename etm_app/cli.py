@@ -375,7 +375,8 @@ class ETMCLI(LightningCLI):
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # or the user has a plugin, or a strategy its own
             trainer.strategy.checkpoint_io = self._checkpoint_files
         if callable(signal.getsignal(signal.SIGTERM)):
-            # Ours ends the run at once; Lightning's tells the other processes, which do not listen, and waits for them.
+            # Ours ends the run at once. Lightning's first broadcasts to the other processes of the run; if they are in
+            # another collective operation, it could wait for ever.
             trainer._signal_connector._sigterm_notifier_fn = lambda *_: None  # type: ignore[method-assign]
         return trainer
 
