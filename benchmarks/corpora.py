@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from etm_app import BowCorpus, BowDataModule, DocstringsDataModule, SyntheticDataModule
-from etm_app.data.paper_files import PaperFiles, read_paper_files
+from etm_app.data.counts.paper_files import PaperFiles, read_paper_files
 
 __all__ = [
     "SavedCorpus", "docstrings", "long_docstrings", "newsgroups", "short_docstrings", "synthetic", "training_counts",

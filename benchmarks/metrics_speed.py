@@ -12,7 +12,7 @@ from peers import as_lists
 from tables import show
 
 from etm_app.data.corpus import BowDataset
-from etm_app.metrics.topics import npmi_coherence, topic_diversity
+from etm_app.metrics.coherence import npmi_coherence, topic_diversity
 
 
 def main(data_dir: Path, num_topics: int = 50) -> None:

@@ -20,7 +20,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from etm_app import BowBatch, BowCorpus
-from etm_app.cli import ETMCLI, main
+from etm_app.cli.main import ETMCLI, main
 
 __all__ = [
     "NMF", "PAPER", "EmbeddedTopicModel", "Etm", "GensimLda", "SklearnLda", "TomotopyLda", "TopicModel", "as_lists",

@@ -24,8 +24,8 @@ from tables import show
 from etm_app import BowCorpus
 from etm_app.data.corpus import BowDataset
 from etm_app.metrics.agreement import topic_agreement
+from etm_app.metrics.coherence import npmi_coherence, topic_diversity
 from etm_app.metrics.perplexity import Perplexity
-from etm_app.metrics.topics import npmi_coherence, topic_diversity
 from etm_app.metrics.usage import duplicate_topics
 from etm_app.nn.elbo import log_likelihood
 from etm_app.nn.sparse import num_tokens

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 from typing import Any, NamedTuple
 
-from etm_app.data.docstring_parser import package_root, parse, source_files
+from etm_app.data.text.docstring_parser import package_root, parse, source_files
 
 PACKAGES = ("stdlib", "numpy", "scipy", "sympy", "networkx", "torch")
 PATTERN = r"[a-z]{2,}"  # \w is not the same to Rust and to Python: x², and letters with marks of their own
@@ -95,7 +95,7 @@ def count_vectorizer(file: Path) -> tuple[int, int, int]:
     import polars as pl
     from sklearn.feature_extraction.text import CountVectorizer
 
-    from etm_app.data.analyzer import read_stop_words
+    from etm_app.data.text.analyzer import read_stop_words
 
     texts = pl.read_csv(file)["text"].to_list()
     vectorizer = CountVectorizer(token_pattern=PATTERN, stop_words=read_stop_words("english"), **BOUNDS)
@@ -113,7 +113,7 @@ def _measured(side: Callable[[Path], tuple[int, int, int]], file: Path) -> Measu
     import sklearn.feature_extraction.text  # noqa: F401
     from machine import memory
 
-    import etm_app.data.text  # noqa: F401
+    import etm_app.data.text.texts  # noqa: F401
 
     start, cpu = perf_counter(), process_time()
     counted = side(file)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from etm_app.data.batch import BowBatch
     from etm_app.data.corpus import BowCorpus
-    from etm_app.data.counts import CountsDataModule
+    from etm_app.data.counts.counts import CountsDataModule
     from etm_app.data.datamodule import BowDataModule
-    from etm_app.data.docstrings import DocstringsDataModule
-    from etm_app.data.newsgroups import NewsgroupsDataModule
     from etm_app.data.synthetic import SyntheticDataModule
-    from etm_app.data.text import TextDataModule
+    from etm_app.data.text.docstrings import DocstringsDataModule
+    from etm_app.data.text.newsgroups import NewsgroupsDataModule
+    from etm_app.data.text.texts import TextDataModule
     from etm_app.errors import UserError
     from etm_app.model import ETM
 
@@ -22,11 +22,11 @@ _HOMES = {
     "BowBatch": "etm_app.data.batch",
     "BowCorpus": "etm_app.data.corpus",
     "BowDataModule": "etm_app.data.datamodule",
-    "CountsDataModule": "etm_app.data.counts",
-    "DocstringsDataModule": "etm_app.data.docstrings",
-    "NewsgroupsDataModule": "etm_app.data.newsgroups",
+    "CountsDataModule": "etm_app.data.counts.counts",
+    "DocstringsDataModule": "etm_app.data.text.docstrings",
+    "NewsgroupsDataModule": "etm_app.data.text.newsgroups",
     "SyntheticDataModule": "etm_app.data.synthetic",
-    "TextDataModule": "etm_app.data.text",
+    "TextDataModule": "etm_app.data.text.texts",
     "ETM": "etm_app.model",
     "UserError": "etm_app.errors",
 }

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from etm_app.interrupts import obeying_signals
+from etm_app.cli.interrupts import obeying_signals
 
 
 def main() -> None:
@@ -19,10 +19,10 @@ def main() -> None:
     if not getattr(sys.flags, "safe_path", False):
         sys.path.append("")
     with obeying_signals():
-        from etm_app.commands import answer
+        from etm_app.cli.commands import answer
 
         answer(sys.argv[1:])
-        from etm_app.cli import main
+        from etm_app.cli.main import main
     with obeying_signals():  # again, for Polars has taken Ctrl-C for itself when it was imported
         main()
 

@@ -1,30 +1,23 @@
 """The Embedded Topic Model as a LightningModule."""
 
 import time
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
-import scipy.sparse as sp
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
-from numpy.typing import NDArray
-from pytorch_lightning import LightningDataModule, LightningModule
+from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
-from torch.nn import functional as F
 from torchmetrics import Metric
 
-from etm_app.checkpoint import check_content, hyperparameters, read_checkpoint
-from etm_app.data.analyzer import Analyzer
-from etm_app.data.batch import BowBatch, as_batch, sparse_batches
+from etm_app.checkpoint.content import check_content, hyperparameters, read_checkpoint
+from etm_app.checkpoint.resume import check_state, compare_data
+from etm_app.data.batch import BowBatch, as_batch
 from etm_app.data.corpus import BowDataset
-from etm_app.data.datamodule import corpus_of, training_set
-from etm_app.data.digest import documents_digest
-from etm_app.data.embeddings import Embeddings, read_embeddings
+from etm_app.data.datamodule import training_set
+from etm_app.data.digest import digest_of_data
 from etm_app.errors import UserError
 from etm_app.metrics.elbo import EVALUATED_SAMPLES, Elbo
 from etm_app.metrics.perplexity import Perplexity
@@ -35,14 +28,13 @@ from etm_app.nn.elbo import kl_to_standard_normal, log_likelihood
 from etm_app.nn.encoder import Activation, Encoder
 from etm_app.nn.prior import Prior, PriorKind
 from etm_app.nn.topics import Topics
-from etm_app.nn.warm_start import MAX_DOCUMENTS, warm_start
-from etm_app.resume import check_state, compare_data
+from etm_app.start import place_embeddings
+from etm_app.topic_model import TopicModel
 
 __all__ = ["ETM"]
 
 # Documents that the statistics of the normalization are measured over: enough for them to be known to one per cent.
 MAX_MEASURED = 8_000
-TRANSFORMED = 1_000  # documents at once
 # What versions before called the parts of the model's state.
 OLD_NAMES = {
     "prior_mean": "prior.mean",
@@ -54,7 +46,7 @@ OLD_NAMES = {
 }
 
 
-class ETM(LightningModule):
+class ETM(TopicModel, LightningModule):
     """Embedded Topic Model (Dieng, Ruiz, Blei: Topic Modeling in Embedding Spaces, arXiv 1907.04907).
 
     A document's topic proportions are theta = softmax(delta), in the paper with delta = z ~ N(0, I); each of its words
@@ -200,62 +192,15 @@ class ETM(LightningModule):
             self.training_set = training_set(datamodule, self.vocab_size)
         if stage == "fit":
             self._seed = torch.initial_seed()
-            if self.training_set is not None:
+            if self.training_set is not None and datamodule is not None:
                 self.anchor.num_documents = max(len(self.training_set), 1)
-                self.data_digest = self._digest_of(datamodule)
-
-    def _digest_of(self, datamodule: LightningDataModule | None) -> str:
-        assert datamodule is not None
-        assert self.training_set is not None
-        with torch.random.fork_rng([]):  # loaders of a user's own may draw
-            corpus = corpus_of(datamodule, self.vocab_size, ("val",))
-        validation_set = BowDataset(corpus, corpus.rows("val"))
-        return documents_digest((self.training_set, validation_set), self._known_vocab())
+                self.data_digest = digest_of_data(datamodule, self.training_set, self.known_vocab)
 
     def on_fit_start(self) -> None:
         """Place the embeddings, once in a model's life; here it is known whether a checkpoint has restored them."""
         if not self.placed:
-            self._place()
+            place_embeddings(self, self._seed)
             self.placed.fill_(True)
-
-    def _place(self) -> None:
-        given = self.read_embeddings(self._known_vocab())
-        if given is not None:
-            rank_zero_info(f"Embeddings: {given.coverage} in {self.embeddings}")
-            self.topics.place(torch.from_numpy(given.vectors), self.alpha)
-        if self.warm_start and self.training_set is not None:
-            counts = self.training_set.sample(MAX_DOCUMENTS).counts()
-            num_topics, rho_size = self.topics.alpha.shape
-            directions = None if given is None else given.directions()
-            seed = self._seed % 2**32
-            start = warm_start(counts, num_topics, rho_size, self.embedding_scale, seed, directions)
-            # All processes take the first one's: arithmetic on several machines need not agree to the last bit.
-            rho, alpha = map(torch.from_numpy, self.trainer.strategy.broadcast(start))
-            self.topics.place(rho, alpha)
-            # Plus one: a word of no document here is held as well, if loosely.
-            documents = (np.bincount(counts.indices, minlength=self.vocab_size) + 1) / (counts.shape[0] + 1)
-            tokens = np.bincount(counts.indices, counts.data, minlength=self.vocab_size) + 1
-            frequencies = map(torch.from_numpy, (documents, tokens / tokens.sum()))
-            self.anchor.place(self.rho, self.alpha, *frequencies)
-        elif given is None and not self.topics.rho.requires_grad:
-            rank_zero_warn("train_embeddings: false without a warm start; the word embeddings rho stay random.")
-
-    def read_embeddings(self, vocab: list[str]) -> Embeddings | None:
-        """The pre-trained vectors of these words, if ``embeddings`` names a file.
-
-        Raises:
-            UserError: The file is missing or damaged, or its vectors have not rho_size dimensions.
-        """
-        if self.embeddings is None:
-            return None
-        read = read_embeddings(self.embeddings, vocab)
-        size, rho_size = read.vectors.shape[1], self.topics.rho.shape[1]
-        if size != rho_size:
-            raise UserError(
-                f"model.rho_size: {rho_size}, but the vectors in {self.embeddings} have {size} dimensions; "
-                f"expected as many: set --model.rho_size {size}."
-            )
-        return read
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> BowBatch:
         """Turn dense counts [B, V] of a user's own LightningDataModule into a BowBatch."""
@@ -376,130 +321,7 @@ class ETM(LightningModule):
     def predict_step(self, batch: BowBatch, batch_idx: int) -> tuple[Tensor, Tensor]:
         """Topic proportions of a batch: theta [B, K] and which documents have words, [B]."""
         assert self._beta_by_word is not None
-        return self._theta_of(batch, self._beta_by_word), batch.indptr.diff() > 0
-
-    # What the model has learned
-
-    def theta(self, documents: BowBatch | Tensor | NDArray[Any] | sp.sparray | sp.spmatrix) -> Tensor:
-        """Topic proportions of documents, by their posterior: its mean; with ``prior: normal`` softmax of delta's mean.
-
-        Args:
-            documents: A batch, or counts [D, V]: dense, or a sparse matrix of SciPy's.
-
-        Returns:
-            [D, K]; for an empty document those of the prior.
-
-        Raises:
-            UserError: Counts of another width, or that are no counts.
-        """
-        if sp.issparse(documents):
-            batches = list(sparse_batches(documents, self.vocab_size, TRANSFORMED))
-        elif isinstance(documents, BowBatch):
-            batches = [documents]
-        else:
-            batches = [BowBatch.from_dense(torch.as_tensor(documents), self.vocab_size, training=False)]
-        was_training = self.training
-        self.eval()
-        with torch.no_grad():
-            beta = self.topics()
-            theta = torch.cat([self._theta_of(batch.to(self.device), beta) for batch in batches])
-        self.train(was_training)
-        return theta
-
-    def _theta_of(self, batch: BowBatch, beta_by_word: Tensor) -> Tensor:
-        theta = self.prior.posterior_theta(*self.encoder(batch, batch.counts, beta_by_word))
-        if batch.num_nonempty < len(batch):
-            theta[batch.indptr.diff() == 0] = self.prior.mean_theta()
-        if not theta.isfinite().all():
-            raise UserError(
-                "theta is not finite: the model's weights are no trained ones; expected a checkpoint as fit wrote it."
-            )
-        return theta
-
-    def transform(self, texts: Iterable[str], tokenizer: str | None = None) -> NDArray[np.float32]:
-        """Topic proportions of texts, cut into words as those that the model was trained on.
-
-        Args:
-            texts: Any number of documents.
-            tokenizer: Import path of the function that cut the texts in training, where one did: it is imported only
-                if it is named here.
-
-        Returns:
-            [D, K]; for a text without a word of the vocabulary those of the prior.
-
-        Raises:
-            UserError: One text instead of several, or something that is no text; or the model was trained on counts,
-                or by another tokenizer.
-        """
-        if isinstance(texts, str):
-            raise UserError("transform: one text; expected several, or a list of one: transform([text]).")
-        if self.analyzer is None:
-            raise UserError("transform: this model was trained on counts, not on texts; use theta(counts) [D, V].")
-        if (trained := self.analyzer.get("tokenizer")) != tokenizer:
-            raise UserError(f"transform: tokenizer {tokenizer}, but {trained} in training; expected the same.")
-        analyzer, numbers = Analyzer.from_settings(self.analyzer), pl.Enum(self._known_vocab())
-        given = list(texts)
-        for place, text in enumerate(given):
-            if not isinstance(text, str | None):
-                raise UserError(
-                    f"transform: text {place} is a {type(text).__name__}; expected str, or None for no text."
-                )
-        documents = pl.Series(given, dtype=pl.String).fill_null("")
-        theta = [np.zeros((0, len(self.alpha)), np.float32)]
-        for part in documents.to_frame("text").with_row_index("row").iter_slices(TRANSFORMED):
-            counted = analyzer.count(part["text"], numbers, part["row"])
-            batch = BowBatch.from_csr(counted.indptr, counted.indices, counted.counts, self.vocab_size)
-            theta.append(self.theta(batch.to(self.device)).float().cpu().numpy())
-        return np.concatenate(theta)
-
-    @property
-    def beta(self) -> Tensor:
-        """Words of the topics, [K, V], each row on the simplex."""
-        with torch.no_grad():
-            beta_by_word: Tensor = self.topics()
-        return beta_by_word.t().contiguous()
-
-    @property
-    def alpha(self) -> Tensor:
-        """Topic embeddings, [K, L]."""
-        return self.topics.alpha.detach()
-
-    @property
-    def rho(self) -> Tensor:
-        """Word embeddings, [V, L]."""
-        return self.topics.rho.detach()
-
-    def top_word_indices(self, n: int = 10) -> Tensor:
-        """The n most probable words of every topic, most probable first: int64 [K, min(n, V)]."""
-        return self.beta.topk(min(n, self.vocab_size)).indices
-
-    def top_words(self, n: int = 10) -> list[list[str]]:
-        """The n most probable words of every topic, most probable first."""
-        return [self._words(row) for row in self.top_word_indices(n).tolist()]
-
-    def nearest_words(self, word: str, n: int = 10) -> list[tuple[str, float]]:
-        """The words whose embeddings are nearest to a word's by cosine, with the cosine, nearest first.
-
-        Raises:
-            UserError: The word is not in the vocabulary.
-        """
-        vocab = self._known_vocab()
-        if word not in vocab:
-            raise UserError(f"word: {word!r} is not among the {self.vocab_size} words of the vocabulary.")
-        index = vocab.index(word)
-        cosine = F.normalize(self.rho, dim=-1) @ F.normalize(self.rho[index], dim=-1)
-        cosine[index] = -np.inf  # every word is its own nearest
-        nearest = cosine.topk(min(n, self.vocab_size - 1))
-        return list(zip(self._words(nearest.indices.tolist()), nearest.values.tolist(), strict=True))
-
-    def _known_vocab(self) -> list[str]:
-        if self.vocab is None:
-            raise UserError("the model has no vocabulary yet; train it or load a checkpoint.")
-        return self.vocab
-
-    def _words(self, indices: Sequence[int]) -> list[str]:
-        vocab = self._known_vocab()
-        return [vocab[index] for index in indices]
+        return self.theta_of_batch(batch, self._beta_by_word), batch.indptr.diff() > 0
 
     # Checkpoints
 

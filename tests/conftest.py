@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from etm_app.cli import ETMCLI, main
+from etm_app.cli.main import ETMCLI, main
 from tests.paper_files import write_paper_files
 from tests.planted import SPLITS, VOCAB, planted_counts
 

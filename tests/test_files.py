@@ -12,7 +12,7 @@ import pytest
 import torch
 from pytorch_lightning.plugins.io import AsyncCheckpointIO
 
-from etm_app.cli import main
+from etm_app.cli.main import main
 from etm_app.errors import UserError
 from etm_app.files import is_among, is_same, replacing
 from tests.conftest import SMALL, Run
@@ -98,7 +98,7 @@ def test_a_full_disk_leaves_the_checkpoint_of_before(
 
 NO_ROOM = """
 import resource, sys
-from etm_app.cli import main
+from etm_app.cli.main import main
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 main(sys.argv[1:])

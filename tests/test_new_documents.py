@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from etm_app.cli import ETMCLI, main
-from etm_app.data.text import TextDataModule
+from etm_app.cli.main import ETMCLI, main
+from etm_app.data.text.texts import TextDataModule
 from etm_app.errors import UserError
 from etm_app.model import ETM
 from tests.conftest import SMALL

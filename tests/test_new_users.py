@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from etm_app.cli import ETMCLI, main
+from etm_app.cli.main import ETMCLI, main
 from etm_app.model import ETM
 from tests.conftest import SMALL
 

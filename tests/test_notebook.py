@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import etm_app
-from etm_app.cli import main
+from etm_app.cli.main import main
 from etm_app.errors import UserError
 from etm_app.model import ETM, TRANSFORMED
 from tests.conftest import SMALL

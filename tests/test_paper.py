@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from etm_app.cli import main
+from etm_app.cli.main import main
 from tests.paper_files import REAL
 
 PAPER = Path(__file__).parents[1] / "configs" / "paper.yaml"

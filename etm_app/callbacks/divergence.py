@@ -8,7 +8,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from etm_app.checkpoint import non_finite
+from etm_app.checkpoint.content import non_finite
 from etm_app.data.datamodule import BowDataModule
 from etm_app.errors import UserError
 from etm_app.model import ETM

@@ -13,10 +13,10 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter
 from torch import Tensor
 
-from etm_app.callbacks.spreadsheet import safe_cells
 from etm_app.data.batch import BowBatch
 from etm_app.errors import UserError
 from etm_app.files import check_target, replacing, writing
+from etm_app.report.spreadsheet import safe_cells
 
 __all__ = ["ThetaWriter", "is_theta_table"]
 

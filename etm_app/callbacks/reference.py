@@ -9,7 +9,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from etm_app.data.corpus import BowDataset
 from etm_app.data.datamodule import BowDataModule, training_set
 from etm_app.errors import UserError
-from etm_app.metrics.topics import reference_coherence
+from etm_app.metrics.coherence import reference_coherence
 from etm_app.model import ETM
 
 __all__ = ["ReferenceCoherence"]

@@ -8,15 +8,15 @@ import torch
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 
 from etm_app.callbacks.collapse import CollapseMonitor
-from etm_app.callbacks.survey import Survey, survey_of
-from etm_app.callbacks.topics import TopicTables
-from etm_app.checkpoint import fits
+from etm_app.callbacks.topic_tables import TopicTables
+from etm_app.checkpoint.content import fits
 from etm_app.errors import UserError
 from etm_app.files import check_target, writing
 from etm_app.model import ETM
 from etm_app.report.content import describe
 from etm_app.report.page import is_report, render, write_page
 from etm_app.report.run import Run, Value
+from etm_app.report.survey import Survey, survey_of
 
 __all__ = ["Report"]
 

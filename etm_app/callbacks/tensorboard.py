@@ -11,9 +11,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.nn import functional as F
 
-from etm_app.callbacks.survey import HISTOGRAM_BINS, Survey, fingerprint, survey_of
 from etm_app.files import replacing
 from etm_app.model import ETM
+from etm_app.report.survey import HISTOGRAM_BINS, Survey, fingerprint, survey_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image

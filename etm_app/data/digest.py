@@ -5,10 +5,13 @@ from hashlib import blake2b, sha256
 from itertools import pairwise
 
 import numpy as np
+import torch
+from pytorch_lightning import LightningDataModule
 
 from etm_app.data.corpus import BowDataset
+from etm_app.data.datamodule import corpus_of
 
-__all__ = ["documents_digest"]
+__all__ = ["digest_of_data", "documents_digest"]
 
 CHUNK = 10_000  # documents at once
 SIZE = 16  # bytes of a document's own digest
@@ -36,3 +39,16 @@ def documents_digest(parts: Iterable[BowDataset], vocab: Sequence[str]) -> str:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(documents.tobytes())
     return digest.hexdigest()
+
+
+def digest_of_data(datamodule: LightningDataModule, training_set: BowDataset, vocab: Sequence[str]) -> str:
+    """Digest of what a model is trained on and chosen by.
+
+    Args:
+        datamodule: Has the validation documents.
+        training_set: Its training documents.
+        vocab: The V words.
+    """
+    with torch.random.fork_rng([]):  # loaders of a user's own may draw
+        corpus = corpus_of(datamodule, len(vocab), ("val",))
+    return documents_digest((training_set, BowDataset(corpus, corpus.rows("val"))), vocab)

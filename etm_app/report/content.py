@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from etm_app.callbacks.survey import Survey
 from etm_app.data.corpus import SPLITS, BowCorpus, BowDataset
-from etm_app.metrics.topics import npmi_coherence
+from etm_app.metrics.coherence import npmi_coherence
 from etm_app.model import ETM
 from etm_app.report.geometry import arrange, project, topic_overlap
+from etm_app.report.survey import Survey
 
 __all__ = ["describe", "describe_corpus"]
 

@@ -8,8 +8,8 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from etm_app.callbacks.agreement import LabelAgreement
 from etm_app.data.corpus import BowCorpus
 from etm_app.model import ETM
-from tests.callbacks.test_survey import etm
 from tests.planted import SPLITS, VOCAB, PlantedDataModule, planted_counts
+from tests.report.test_survey import etm
 
 TOPIC = planted_counts().reshape(len(SPLITS), 4, 12).sum(2).argmax(1)  # the planted topic that a document has most of
 NAMES: list[str | None] = [None if row % 11 == 3 else f"label {topic}" for row, topic in enumerate(TOPIC)]

@@ -11,7 +11,7 @@ from etm_app.callbacks.reference import ReferenceCoherence
 from etm_app.data.corpus import BowCorpus
 from etm_app.data.datamodule import BowDataModule
 from etm_app.errors import UserError
-from etm_app.metrics.topics import npmi_coherence
+from etm_app.metrics.coherence import npmi_coherence
 from etm_app.model import ETM
 from tests.planted import VOCAB, PlantedDataModule, planted_counts
 

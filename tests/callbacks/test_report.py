@@ -10,8 +10,8 @@ from pytorch_lightning import Trainer
 
 from etm_app.callbacks.collapse import CollapseMonitor
 from etm_app.callbacks.report import Report
-from etm_app.callbacks.topics import TopicTables
-from etm_app.cli import ETMCLI
+from etm_app.callbacks.topic_tables import TopicTables
+from etm_app.cli.main import ETMCLI
 from etm_app.model import ETM
 from tests.conftest import Run
 from tests.planted import VOCAB, PlantedDataModule

@@ -17,10 +17,10 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from etm_app.callbacks.survey import survey_of
 from etm_app.callbacks.tensorboard import TensorBoardTopics, similarity_image
-from etm_app.cli import ETMCLI
+from etm_app.cli.main import ETMCLI
 from etm_app.model import ETM
+from etm_app.report.survey import survey_of
 from tests.planted import VOCAB, PlantedDataModule
 
 Get = Callable[..., Any]

@@ -17,9 +17,9 @@ import numpy as np
 import polars as pl
 
 from etm_app.data.corpus import BowCorpus, CorpusWriter
-from etm_app.data.counts import CountsDataModule
+from etm_app.data.counts.counts import CountsDataModule
 from etm_app.data.datamodule import BowDataModule
-from etm_app.data.text import TextDataModule
+from etm_app.data.text.texts import TextDataModule
 
 # Forked from a process that has imported what is needed and done nothing else: ten start in a tenth of a second.
 CONTEXT = multiprocessing.get_context("forkserver")

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from etm_app.data.corpus import BowCorpus
-from etm_app.data.counts import CountsDataModule
+from etm_app.data.counts.counts import CountsDataModule
 from etm_app.data.datamodule import BowDataModule
-from etm_app.data.text import TextDataModule
-from etm_app.data.vectorizer import WordCounts
+from etm_app.data.text.texts import TextDataModule
+from etm_app.data.text.vectorizer import WordCounts
 from tests.data.cache_race import digest, race, unfinished, write_sources
+from tests.data.counts.test_counts import VOCAB, X, module, write_npz, write_parquet
 from tests.data.test_corpus import assert_equal
-from tests.data.test_counts import VOCAB, X, module, write_npz, write_parquet
 from tests.paper_files import write_part
 
 SLOW = """
@@ -26,7 +26,7 @@ import sys, time
 from pathlib import Path
 
 from etm_app.data.corpus import CorpusWriter
-from etm_app.data.counts import CountsDataModule
+from etm_app.data.counts.counts import CountsDataModule
 
 finish = CorpusWriter.finish
 
@@ -173,7 +173,7 @@ def test_a_broken_cache_is_made_again(
 
 NO_ROOM = """
 import resource, sys
-from etm_app.cli import main
+from etm_app.cli.main import main
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 main(["check", "--data=CountsDataModule", f"--data.path={sys.argv[1]}", f"--data.cache_dir={sys.argv[2]}"])

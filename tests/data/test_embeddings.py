@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from etm_app.cli import ETMCLI
+from etm_app.cli.main import ETMCLI
 from etm_app.data import embeddings
 from etm_app.data.embeddings import read_embeddings
 from etm_app.errors import UserError

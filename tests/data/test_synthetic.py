@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import chisquare
 
 from etm_app import SyntheticDataModule, UserError
-from etm_app.cli import main
+from etm_app.cli.main import main
 from etm_app.data import synthetic
 from etm_app.data.corpus import ARRAYS, BowCorpus, CorpusWriter
 from etm_app.data.synthetic import draw_counts

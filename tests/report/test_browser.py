@@ -17,10 +17,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from etm_app.callbacks.survey import survey
 from etm_app.data.corpus import BowDataset
 from etm_app.model import ETM
 from etm_app.report import Run, write_report
+from etm_app.report.survey import survey
 from tests.report.models import HOSTILE, hostile
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

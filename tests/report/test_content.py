@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etm_app.callbacks.survey import survey
 from etm_app.data.corpus import SPLITS, BowDataset
 from etm_app.report.content import BARS, LAMBDA_STEPS, describe, describe_corpus
+from etm_app.report.survey import survey
 from tests.planted import VOCAB, PlantedDataModule, planted_counts
 from tests.report.models import corpus_of, hostile, random_model
 

@@ -1,0 +1,150 @@
+"""The topics as tables: in the run folder and on the terminal."""
+
+from pathlib import Path
+
+import numpy as np
+from jsonargparse.typing import PositiveInt
+from numpy.typing import NDArray
+from pytorch_lightning import Callback, LightningModule, Trainer
+from rich.console import Console
+
+from etm_app.metrics.agreement import AGREEMENT_DEFINITIONS
+from etm_app.metrics.coherence import REFERENCE_DEFINITIONS, TOPIC_DEFINITIONS, npmi_coherence, topic_diversity
+from etm_app.metrics.elbo import ELBO_DEFINITIONS
+from etm_app.metrics.perplexity import PERPLEXITY_DEFINITIONS
+from etm_app.metrics.usage import USAGE_DEFINITIONS
+from etm_app.model import ETM
+from etm_app.report.survey import Survey, fingerprint, survey_of
+from etm_app.report.tables import Topic, write_embeddings, write_metrics, write_topics
+from etm_app.report.terminal import show_metrics, show_neighbors, show_topics
+
+__all__ = ["DEFINITIONS", "TopicTables"]
+
+DEFINITIONS = {
+    **PERPLEXITY_DEFINITIONS,
+    **ELBO_DEFINITIONS,
+    **TOPIC_DEFINITIONS,
+    **REFERENCE_DEFINITIONS,
+    **USAGE_DEFINITIONS,
+    **AGREEMENT_DEFINITIONS,
+}
+METRIC_WORDS = 25
+CHUNK = 10_000  # documents looked at at once when counting over the training corpus
+
+
+class TopicTables(Callback):
+    """Measures the topics at every validation and test, and writes them as tables.
+
+    In the run folder, after every `validate` and `test` (`fit` ends with both, of its best checkpoint):
+    ``topics.csv``, ``topics_wide.csv`` and ``topics.json`` with top words, their probabilities, share and coherence of
+    each topic; ``metrics.json`` with the value and the definition of every metric.
+
+    Args:
+        num_words: Words shown of each topic.
+        num_neighbors: Nearest words shown of each of the model's queries.
+        export_embeddings: Whether to write the embeddings of words and topics too: rho.parquet, alpha.parquet, and both
+            in word2vec's text format as embeddings.txt. They take about ten bytes a number.
+    """
+
+    def __init__(
+        self, num_words: PositiveInt = 10, num_neighbors: PositiveInt = 8, export_embeddings: bool = False
+    ) -> None:
+        self.num_words = num_words
+        self.num_neighbors = num_neighbors
+        self.export_embeddings = export_embeddings
+        self.metrics: dict[str, float] = {}
+        self.topics: list[Topic] = []
+        self.neighbors: dict[str, list[tuple[str, float]]] = {}
+        self.unknown_queries: list[str] = []
+        self.coherence: NDArray[np.float64] | None = None
+        self.survey: Survey | None = None
+        self.folder: Path | None = None
+        self._exported: tuple[Path, tuple[float, ...]] | None = None
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log coherence, diversity and quality."""
+        if not trainer.sanity_checking:
+            self._measure(pl_module, "val")
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log coherence, diversity and quality."""
+        self._measure(pl_module, "test")
+
+    def _measure(self, model: LightningModule, split: str) -> None:
+        assert isinstance(model, ETM)
+        values = self._quality(model)
+        model.log_dict({f"{split}_{name}": value for name, value in values.items()}, sync_dist=True)
+
+    def _quality(self, model: ETM) -> dict[str, float]:
+        top_words = model.top_word_indices(METRIC_WORDS).cpu().numpy()
+        values = {"topic_diversity": topic_diversity(top_words)}
+        if model.training_set is not None:
+            self.coherence = npmi_coherence(top_words, model.training_set.chunks(CHUNK), model.vocab_size)
+            values["topic_coherence"] = float(self.coherence.mean())
+            values["topic_quality"] = values["topic_coherence"] * values["topic_diversity"]
+        return values
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the tables after `validate`; in the middle of a fit there is nothing final to write."""
+        if trainer.state.fn == "validate":
+            self.write(trainer, pl_module)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the tables."""
+        self.write(trainer, pl_module)
+
+    def write(self, trainer: Trainer, model: LightningModule) -> None:
+        """Write the tables of the model as it is, with the metrics that the trainer has just logged."""
+        assert isinstance(model, ETM)
+        logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.metrics |= {name: value for name, value in logged.items() if name.startswith(("val_", "test_"))}
+        if not self.metrics:  # nothing to evaluate on
+            self.metrics = {f"train_{name}": value for name, value in self._quality(model).items()}
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # in all processes: Lightning broadcasts it
+        if not trainer.is_global_zero:
+            return
+        self.folder = folder
+        self.survey = survey_of(model)
+        self.topics = self._describe(model)
+        known = set(model.vocab or ())
+        self.unknown_queries = [query for query in model.queries if query not in known]
+        self.neighbors = {
+            query: model.nearest_words(query, self.num_neighbors) for query in model.queries if query in known
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        write_topics(self.topics, folder)
+        write_metrics(self.metrics, {name: definition_of(name) for name in self.metrics}, folder)
+        state = (folder, fingerprint(model))
+        if self.export_embeddings and self._exported != state:  # once where validate and test follow each other
+            write_embeddings(model, folder)
+            self._exported = state
+
+    def _describe(self, model: ETM) -> list[Topic]:
+        probabilities = model.beta.topk(min(self.num_words, model.vocab_size)).values.tolist()
+        coherence = self.coherence
+        return [
+            Topic(
+                topic=topic,
+                share=None if self.survey is None else float(self.survey.shares[topic]),
+                coherence=None if coherence is None or np.isnan(coherence[topic]) else float(coherence[topic]),
+                words=words,
+                probabilities=probabilities[topic],
+            )
+            for topic, words in enumerate(model.top_words(self.num_words))
+        ]
+
+    def written(self) -> list[str]:
+        """Names of the files in ``folder``."""
+        names = ["topics.csv", "topics_wide.csv", "topics.json", "metrics.json"]
+        return [*names, "embeddings.txt", "rho.parquet", "alpha.parquet"] if self.export_embeddings else names
+
+    def show(self, console: Console) -> None:
+        """Print topics, neighbours of the queries, and metrics with definitions."""
+        show_topics(console, self.topics)
+        show_neighbors(console, self.neighbors, self.unknown_queries)
+        show_metrics(console, self.metrics, DEFINITIONS)
+
+
+def definition_of(metric: str) -> str:
+    """The definition of a metric by its logged name, with the split's name before it."""
+    return DEFINITIONS.get(metric.split("_", 1)[1], "")

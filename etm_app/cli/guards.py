@@ -1,0 +1,121 @@
+"""What is refused before anything is computed."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from pytorch_lightning import LightningDataModule
+from pytorch_lightning.accelerators import AcceleratorRegistry
+from pytorch_lightning.utilities.model_helpers import is_overridden
+
+from etm_app.callbacks.prediction import is_theta_table
+from etm_app.checkpoint.content import EXPECTED, read_checkpoint
+from etm_app.data.datamodule import BowDataModule
+
+# Imported so that their short names work as well: --data NewsgroupsDataModule.
+from etm_app.errors import UserError
+from etm_app.files import check_target, is_same
+from etm_app.model import ETM
+from etm_app.report.page import is_report
+
+__all__ = ["check_accelerator", "check_checkpoint", "check_targets", "has_documents", "vocab_size_of"]
+
+
+def check_targets(subcommand: str, config: Namespace) -> dict[str, Path]:
+    """Refuse to write over a file that is named elsewhere, or that somebody else wrote, before anything is computed.
+
+    Args:
+        subcommand: The subcommand.
+        config: The arguments of the command.
+
+    Returns:
+        The files that the user wants something written to, by argument.
+
+    Raises:
+        UserError: One of them is there and not to be replaced.
+    """
+    own = config[subcommand]
+    if subcommand == "predict":
+        argument, section, is_ours = "prediction.path", own.prediction, is_theta_table
+    elif subcommand != "check" and own.report.enabled:
+        argument, section, is_ours = "report.path", own.report, is_report
+    else:
+        return {}
+    if section.path is None:
+        return {}
+    path = section.path.expanduser()
+    named = {name: value if isinstance(value, list) else [value] for name, value in config.items()}
+    del named[f"{subcommand}.{argument}"]
+    for name, values in named.items():
+        paths = [Path(value).expanduser() for value in values if isinstance(value, str | os.PathLike)]
+        if path.is_file() and any(is_same(path, other) for other in paths):
+            name = name.removeprefix(f"{subcommand}.").replace("init_args.", "")
+            raise UserError(f"{argument}: {path} is what {name} names; expected another file to write to.")
+    check_target(path, argument, is_ours, section.overwrite)
+    return {argument: path}
+
+
+def vocab_size_of(data: LightningDataModule) -> int:
+    """The size of a data module's vocabulary, which the model's is linked to.
+
+    Raises:
+        UserError: It has none, or no whole number from 1.
+    """
+    size = getattr(data, "vocab_size", None)
+    if not isinstance(size, int) or size < 1:
+        raise UserError(
+            f"data: the vocab_size of {type(data).__name__} is {size!r}; expected the number of words, an int from 1."
+        )
+    return size
+
+
+def check_accelerator(accelerator: Any) -> None:
+    """Refuse a kind of device that is not there, before documents are read for it.
+
+    Raises:
+        UserError: There is no such kind, or no such device here.
+    """
+    if not isinstance(accelerator, str) or accelerator == "auto":
+        return
+    kinds = {name: AcceleratorRegistry[name]["accelerator"] for name in sorted(AcceleratorRegistry)}
+    there = [name for name, kind in kinds.items() if kind.is_available()]
+    known = ["auto", "gpu", *kinds]
+    remedy = "set --trainer.accelerator auto, which takes the fastest device that is there"
+    if accelerator not in known:
+        raise UserError(f"trainer.accelerator: {accelerator}; expected one of {', '.join(known)}: {remedy}.")
+    if not {"cuda", "mps"} & {*there} if accelerator == "gpu" else accelerator not in there:
+        raise UserError(
+            f"trainer.accelerator: {accelerator}, but torch {torch.__version__} finds none here; "
+            f"there is {', '.join(there)}: {remedy}."
+        )
+
+
+def check_checkpoint(subcommand: str, path: str | Path | None) -> dict[str, Any] | None:
+    """Refuse what would evaluate random weights or end in a traceback.
+
+    Returns:
+        The checkpoint without its tensors; None where none is needed and none is named.
+
+    Raises:
+        UserError: No checkpoint where one is needed, a keyword for one, a missing file or one of another kind.
+    """
+    if path is None:
+        if subcommand not in ("fit", "check"):
+            raise UserError(f"ckpt_path: {subcommand} without a checkpoint would use random weights; {EXPECTED}")
+        return None
+    if str(path) in ("best", "last", "hpc", "registry") or str(path).startswith("registry:"):
+        raise UserError(f"ckpt_path: {path!r} names no file, and a fresh process knows no earlier run; {EXPECTED}")
+    checkpoint = read_checkpoint(path, ETM)
+    # The rest would keep the file open, which fit may overwrite.
+    return {name: checkpoint.get(name) for name in ("hyper_parameters", "vocab", "analyzer", "global_step")}
+
+
+def has_documents(datamodule: LightningDataModule, loader: str) -> bool:
+    """Whether a loader of a data module has something to give; of a user's own, whether there is such a loader."""
+    if not is_overridden(loader, datamodule, LightningDataModule):
+        return False
+    if isinstance(datamodule, BowDataModule):
+        return len(datamodule.corpus.rows(loader.removesuffix("_dataloader"))) > 0
+    return True

@@ -1,0 +1,388 @@
+"""LightningCLI with the application's defaults and callbacks."""
+
+import logging
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import rich
+import torch
+from jsonargparse import Namespace
+from lightning_fabric.plugins.io import TorchCheckpointIO
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_info
+
+from etm_app.callbacks.agreement import LabelAgreement
+from etm_app.callbacks.best_checkpoint import BestCheckpoint
+from etm_app.callbacks.collapse import CollapseMonitor
+from etm_app.callbacks.divergence import DivergenceStop
+from etm_app.callbacks.prediction import ThetaWriter
+from etm_app.callbacks.reference import ReferenceCoherence
+from etm_app.callbacks.report import Report
+from etm_app.callbacks.tensorboard import TensorBoardTopics
+from etm_app.callbacks.topic_tables import TopicTables
+from etm_app.checkpoint.content import hyperparameters
+from etm_app.checkpoint.files import CheckpointFiles
+from etm_app.cli.check import CheckingTrainer, show_warnings
+from etm_app.cli.chosen_data import DATA_MODULES, choose_data
+from etm_app.cli.commands import SUBCOMMANDS, answer, main_parser_arguments
+from etm_app.cli.guards import check_accelerator, check_checkpoint, check_targets, has_documents, vocab_size_of
+from etm_app.cli.help import HelpFormatter, arrange, show_data_module
+from etm_app.cli.interrupts import Interrupted
+from etm_app.cli.parser import Parser
+from etm_app.data.datamodule import BowDataModule
+
+# Imported so that their short names work as well: --data NewsgroupsDataModule.
+from etm_app.data.text.advice import advice
+from etm_app.data.text.texts import TextDataModule
+from etm_app.errors import UserError
+from etm_app.files import replacing
+from etm_app.model import ETM
+from etm_app.report.terminal import make_console
+
+__all__ = ["ETMCLI", "main"]
+
+
+class ETMCLI(LightningCLI):
+    """check, fit, validate, test and predict for an ETM over any bag-of-words data module."""
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Lightning's, and `check`: methods of the trainer with the arguments that the command line fills in."""
+        return {"check": {"model", "datamodule"}, **LightningCLI.subcommands()}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the callbacks' arguments, the link of vocabulary sizes and the defaults."""
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(TopicTables, "topics")
+        parser.add_lightning_class_args(ReferenceCoherence, "coherence")
+        parser.add_lightning_class_args(TensorBoardTopics, "tensorboard")
+        parser.add_lightning_class_args(Report, "report")
+        parser.add_lightning_class_args(ThetaWriter, "prediction")
+        parser.link_arguments("data", "model.vocab_size", compute_fn=self._vocab_size, apply_on="instantiate")
+        parser.set_defaults(
+            {
+                # In the trainer's own list, so that a config can leave it out: `callbacks: null`.
+                "trainer.callbacks": [
+                    {
+                        "class_path": _class_path(EarlyStopping),
+                        "init_args": {"monitor": "val_perplexity", "patience": 3, "strict": False},
+                    }
+                ],
+                "checkpoint.filename": "best",
+                "checkpoint.monitor": "val_perplexity",
+                "checkpoint.enable_version_counter": False,
+            }
+        )
+
+    def setup_parser(self, *args: Any, **kwargs: Any) -> None:
+        """Lightning's, with help in the order of a first use."""
+        super().setup_parser(*args, **kwargs)
+        assert self.parser._subcommands_action is not None
+        for listed in self.parser._subcommands_action._choices_actions:
+            listed.help = SUBCOMMANDS[listed.dest]
+            arrange(self._parser(listed.dest))
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, and check devices and checkpoint before anything is made from them."""
+        words = sys.argv[1:] if args is None else args if isinstance(args, list) else []
+        chosen = choose_data(words, DATA_MODULES)
+        data_module = chosen.default if chosen.name is None else _data_module(chosen.name)
+        for name in SUBCOMMANDS:
+            self._parser(name).set_defaults({"data": {"class_path": _class_path(chosen.default)}})
+            if data_module is not None and {"-h", "--help"} & {*words}:
+                show_data_module(self._parser(name), data_module)
+        super().parse_arguments(parser, args)
+        subcommand = self.config.subcommand
+        if chosen.arguments:
+            arguments = ", ".join(f"--data.{name}" for name in chosen.arguments)
+            rank_zero_info(f"Data: {chosen.default.__name__}, for {arguments}; --data names another class.")
+        check_accelerator(self.config[subcommand].trainer.accelerator)
+        # The data modules' own bars are drawn before there is a trainer to ask.
+        rich.get_console().quiet = self.config[subcommand].trainer.enable_progress_bar is False
+        self._checkpoint = check_checkpoint(subcommand, self.config[subcommand].get("ckpt_path"))
+        self._targets = check_targets(subcommand, self.config)
+        if self._checkpoint is not None:
+            parse = parser.parse_object if isinstance(args, dict | Namespace) else parser.parse_args
+            given = parse(args, defaults=False).get(f"{subcommand}.model") or {}
+            for name, trained in hyperparameters(self._checkpoint).items():
+                if name in given and given[name] != trained:
+                    raise UserError(
+                        f"model.{name}: {given[name]}, but the checkpoint was trained with {trained}; expected the "
+                        f"same: leave model.{name} out, or train anew without --ckpt_path."
+                    )
+
+    def _parse_ckpt_path(self) -> None:
+        """Take the model's arguments from the checkpoint that was checked; Lightning would read the file again."""
+        if self._checkpoint is not None:
+            model = {"model": hyperparameters(self._checkpoint)}
+            self.config = self.parser.parse_object({self.config.subcommand: model}, self.config)
+
+    def _vocab_size(self, data: LightningDataModule) -> int:
+        """The size of the data's vocabulary: of the checkpoint's where there is one and the data counts texts."""
+        for argument, path in self._targets.items():  # here, as the vocabulary is the first that is computed
+            if isinstance(data, BowDataModule) and data.reads(path):
+                raise UserError(
+                    f"{argument}: {path} is, or would be, among the files that {type(data).__name__} reads; "
+                    "expected another name, or another folder."
+                )
+        if self._checkpoint is not None and self._checkpoint["vocab"] is not None and isinstance(data, BowDataModule):
+            data.use(self._checkpoint["vocab"], self._checkpoint.get("analyzer"))
+        return vocab_size_of(data)
+
+    def before_instantiate_classes(self) -> None:
+        """Give `check` a model without weights."""
+        if self.subcommand == "check":
+            self.parser.add_instantiator(_on_meta, ETM, prepend=True)
+
+    def before_fit(self) -> None:
+        """Without validation documents there is no best model: keep the last, and train to the end."""
+        self._warn()
+        if not has_documents(self.datamodule, "val_dataloader"):
+            rank_zero_info("No validation documents: best.ckpt will be the model of the last epoch.")
+            self._get(self.config_init, "checkpoint").monitor = None
+            callbacks = self.trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
+            callbacks[:] = [callback for callback in callbacks if not isinstance(callback, EarlyStopping)]
+
+    def fit(self, **kwargs: Any) -> None:
+        """Lightning's fit; interrupted, it says how to go on."""
+        with self._interruptible(self._how_to_go_on):
+            self.trainer.fit(**kwargs)
+
+    @contextmanager
+    def _interruptible(self, how_to_go_on: Callable[[], str]) -> Iterator[None]:
+        try:
+            yield
+        except Interrupted as interrupted:
+            if self.trainer.strategy.launcher is not None:
+                self.trainer.strategy.launcher.kill(signal.SIGKILL)  # the others wait for this process, deaf to less
+            interrupted.remedy = how_to_go_on()
+            raise
+
+    def _how_to_go_on(self) -> str:
+        # What a signal would save in the middle of an epoch could not be resumed exactly; the end of the last one can.
+        folders = (Path(callback.dirpath) for callback in self.trainer.checkpoint_callbacks if callback.dirpath)  # type: ignore[attr-defined]
+        epochs = {folder / "last.ckpt": self._checkpoint_files.epochs.get(folder / "last.ckpt") for folder in folders}
+        for path, epoch in epochs.items():
+            if epoch:
+                return f" after {epoch} epoch{'s' * (epoch > 1)}; go on with the same arguments and --ckpt_path {path}"
+        before = self._get(self.config, "ckpt_path")
+        return " before an epoch was over, so nothing new is saved" + (f"; go on from {before}" if before else "")
+
+    def _warn(self) -> None:
+        """Say what will mislead the topics before they are trained."""
+        if vocab_size_of(self.datamodule) == 1:
+            raise UserError(
+                "data: one word in the vocabulary: all topics would be that word; expected more of them: lower "
+                "--data.min_df, raise --data.max_df, or take more documents."
+            )
+        if isinstance(self.datamodule, BowDataModule) and self.trainer.is_global_zero:
+            own_texts = isinstance(self.datamodule, TextDataModule)
+            show_warnings(make_console(), advice(self.datamodule.corpus, len(self.model.topics.alpha), own_texts))
+
+    def after_fit(self) -> None:
+        """Evaluate the best checkpoint, and show its topics."""
+        if self._checkpoint is not None and self.trainer.global_step == self._checkpoint["global_step"]:
+            rank_zero_info(
+                f"Nothing was trained: the checkpoint has had {self.trainer.current_epoch} epochs, and "
+                f"trainer.max_epochs is {self.trainer.max_epochs}; to go on, give more (--trainer.max_epochs "
+                f"{self.trainer.current_epoch + 1}, say)."
+            )
+        best = self._get(self.config_init, "checkpoint").best_model_path or None
+        go_on = f"; go on with test --ckpt_path {best}" if best else ""
+        with self._interruptible(lambda: f" when training was over{go_on}"):
+            self._evaluate(best)
+
+    def _evaluate(self, best: str | None) -> None:
+        evaluations = {"val": self.trainer.validate, "test": self.trainer.test}
+        splits = [split for split in evaluations if has_documents(self.datamodule, f"{split}_dataloader")]
+        for split in splits:
+            evaluations[split](self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
+        if not splits:
+            for writer in ("topics", "report"):
+                self._get(self.config_init, writer).write(self.trainer, self.model)
+            self._get(self.config_init, "tensorboard").show(self.trainer, self.model)
+        self._show(best)
+
+    def validate(self, **kwargs: Any) -> None:
+        """Lightning's validate without its table of numbers, which the one with definitions replaces."""
+        self._require("val")
+        self.trainer.validate(**{**kwargs, "verbose": False})
+        self._show()
+
+    def test(self, **kwargs: Any) -> None:
+        """Lightning's test without its table of numbers, which the one with definitions replaces."""
+        self._require("test")
+        self.trainer.test(**{**kwargs, "verbose": False})
+        self._show()
+
+    def predict(self, **kwargs: Any) -> None:
+        """Lightning's predict with rows written as they come, none kept in memory, and nothing written but these."""
+        writer = self._get(self.config_init, "prediction")
+        if writer.path is None:
+            writer.path = Path(self.trainer.log_dir or self.trainer.default_root_dir) / "theta.parquet"
+        loggers, self.trainer.loggers = self.trainer.loggers, []
+        with self._interruptible(lambda: ""):
+            self.trainer.predict(**{**kwargs, "return_predictions": False})
+        self.trainer.loggers = loggers
+        if self.trainer.is_global_zero:
+            print(
+                f"theta of {writer.num_documents:,} documents ({writer.num_empty:,} of them empty: no word in the "
+                f"vocabulary, theta of the prior) written to {writer.written}"
+            )
+
+    def _require(self, split: str) -> None:
+        if not has_documents(self.datamodule, f"{split}_dataloader"):
+            raise UserError(
+                f"data: {type(self.datamodule).__name__} has no {split} documents; expected some: "
+                f"give it a {split} split or a {split}_dataloader."
+            )
+
+    def _show(self, checkpoint: str | None = None) -> None:
+        tables = self._get(self.config_init, "topics")
+        if not self.trainer.is_global_zero or tables.folder is None:
+            return
+        console = make_console()
+        tables.show(console)
+        lines = {f"Written to {tables.folder}": ", ".join(tables.written())}
+        if (report := self._get(self.config_init, "report").written) is not None:
+            lines["To look at the topics"] = report
+        if checkpoint:
+            lines["Best checkpoint"] = checkpoint
+        for logger in self.trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                lines["To look closer"] = f"tensorboard --logdir {logger.root_dir}"
+        for name, value in lines.items():
+            console.print(f"{name}: {value}", soft_wrap=True, markup=False)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Lightning's, with progress bars only where there is a terminal to draw them on."""
+        wanted = self._get(self.config_init, "trainer")["enable_progress_bar"]
+        if wanted is None:
+            kwargs["enable_progress_bar"] = rich.get_console().is_terminal
+        trainer = super().instantiate_trainer(**kwargs)
+        self._checkpoint_files = CheckpointFiles()
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # or the user has a plugin, or a strategy its own
+            trainer.strategy.checkpoint_io = self._checkpoint_files
+        if callable(signal.getsignal(signal.SIGTERM)):
+            # Ours ends the run at once. Lightning's first broadcasts to the other processes of the run; if they are in
+            # another collective operation, it could wait for ever.
+            trainer._signal_connector._sigterm_notifier_fn = lambda *_: None  # type: ignore[method-assign]
+        return trainer
+
+
+class RunConfig(SaveConfigCallback):
+    """Lightning's config.yaml in the run folder, as a whole or not at all; `predict` has no run folder."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write it once, where something else will be written as well."""
+        if stage == "predict" or self.already_saved:
+            return
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # in all processes: Lightning broadcasts it
+        if trainer.is_global_zero:
+            folder.mkdir(parents=True, exist_ok=True)
+            with replacing(folder / self.config_filename) as path:
+                path.write_text(self.parser.dump(self.config, skip_none=False), encoding="utf-8")
+        self.already_saved = True
+
+
+def _on_meta(class_type: type[ETM], *args: Any, **kwargs: Any) -> ETM:
+    with torch.device("meta"):
+        return class_type(*args, **kwargs)
+
+
+def _data_module(name: str) -> type[LightningDataModule] | None:
+    """The class of this name or import path, if it can be had; what is wrong with it is the parser's to say."""
+    shipped = {cls.__name__: cls for cls in DATA_MODULES}
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = shipped[name] if name in shipped else getattr(import_module(module), attribute)
+    except Exception:  # an import runs anything
+        return None
+    return found if isinstance(found, type) and issubclass(found, LightningDataModule) else None
+
+
+def _class_path(of: type) -> str:
+    return f"{of.__module__}.{of.__qualname__}"
+
+
+def _silence_the_expected() -> None:
+    """Keep the terminal for what a user can act on."""
+    for message in (
+        ".*does not have many workers",  # slicing a batch takes a millisecond, a worker costs more than it saves
+        "Couldn't infer the batch indices",  # the batches that we make say which documents they have
+        "The dirpath has changed from",  # evaluating a checkpoint of another run is what checkpoints are for
+        ".*You have overridden `on_before_batch_transfer`",  # the model takes any data module's batches, by design
+        r".*isinstance\(treespec, LeafSpec\)",  # between Lightning and torch
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    advertisement = "litlogger"
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
+        lambda record: advertisement not in record.getMessage()
+    )
+
+
+def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
+    """Run the command line; a user's mistake ends the process with one or two lines and exit code 2.
+
+    Args:
+        args: Arguments instead of those of the process, as LightningCLI takes them.
+
+    Returns:
+        The finished run, with trainer, model and datamodule.
+    """
+    _silence_the_expected()
+    if args is None or isinstance(args, list):
+        answer(sys.argv[1:] if args is None else args)
+    main_parser = main_parser_arguments()
+    try:
+        return ETMCLI(
+            ETM,
+            LightningDataModule,
+            trainer_class=CheckingTrainer,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            seed_everything_default=1,
+            save_config_callback=RunConfig,
+            trainer_defaults={
+                "max_epochs": 6,
+                "log_every_n_steps": 1,
+                "num_sanity_val_steps": 0,
+                "enable_model_summary": False,
+                "callbacks": [
+                    DivergenceStop(),  # before those that would show what is not finite
+                    CollapseMonitor(),
+                    LabelAgreement(),
+                    ModelCheckpoint(filename="last", enable_version_counter=False),
+                ],
+            },
+            parser_class=Parser,
+            parser_kwargs={
+                **main_parser,
+                "formatter_class": HelpFormatter,
+                **{
+                    subcommand: {
+                        "description": description,
+                        "usage": f"{main_parser['prog']} {subcommand} [--config FILE] [--ARGUMENT VALUE ...]",
+                        "allow_abbrev": False,  # or --model.num_topic would set num_topics without a word
+                    }
+                    for subcommand, description in SUBCOMMANDS.items()
+                },
+            },
+            args=args,
+        )
+    except Exception as error:
+        mistake = error.__cause__ if isinstance(error.__cause__, UserError) else error  # jsonargparse wraps some
+        if not isinstance(mistake, UserError | MisconfigurationException | OSError):
+            raise
+        sys.stderr.write(f"error: {' '.join(str(mistake).split())}\n")
+        sys.exit(2)

@@ -1,0 +1,378 @@
+"""Counts that exist already: matrices, long tables, and the paper's files."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pytorch_lightning.utilities import rank_zero_info
+
+from etm_app.data.corpus import SPLITS, BowCorpus, CorpusWriter
+from etm_app.data.counts.entries import LARGEST, EntrySorter
+from etm_app.data.counts.formats import CountFile, Entries, LongTable, MatrixMarket, Npz, SvmLight, Uci, scan_table
+from etm_app.data.counts.paper_files import PaperFiles, read_paper_files
+from etm_app.data.datamodule import BowDataModule, content_digest
+from etm_app.data.splits import check_fractions, draw_splits
+from etm_app.data.vocabulary import read_vocab
+from etm_app.errors import UserError
+from etm_app.files import is_among
+
+__all__ = ["CountsDataModule"]
+
+Format = Literal["mat", "npz", "mtx", "uci", "svmlight", "parquet", "csv"]
+ENDINGS: dict[str, Format] = {
+    r"\.npz": "npz",
+    r"\.(mtx|mm)": "mtx",
+    r"docword.*\.txt": "uci",
+    r"\.(svmlight|svm|libsvm)": "svmlight",
+    r"\.(parquet|pq)": "parquet",
+    r"\.(csv|tsv)": "csv",
+    r"(\.mat|_tokens|_counts)": "mat",
+}
+IN_PARTS = ("svmlight", "parquet", "csv")
+LONG = ("parquet", "csv")
+PAPER_FILE = re.compile(r"(?P<prefix>.*?)(tr|va|ts|ts_h1|ts_h2)_(tokens|counts)(\.mat)?")
+
+
+class CountsDataModule(BowDataModule):
+    """Counts that exist already, in any of these formats, told by their endings (most may be gzipped, ``.gz``).
+
+    ``mat``: the paper's files ``bow_{tr,va,ts}_{tokens,counts}.mat``, a folder or one of them. ``npz``: a sparse matrix
+    [documents, words] of SciPy's save_npz. ``mtx``: the same as Matrix Market. ``uci``: ``docword.NAME.txt``.
+    ``svmlight``: ``label word:count …`` on each line. ``parquet``, ``csv``: a row for each document, term and count, in
+    any order, as SQL on Spark or DuckDB writes it. Read once, piece by piece, and kept under ``cache_dir`` until a
+    file's content or an argument changes.
+
+    Args:
+        path: The counts: a file, a folder or a pattern (``counts/part-*.parquet``); the last two for svmlight, Parquet
+            and CSV in parts, and for a folder with one file of another format.
+        format: Their format where the ending does not tell it.
+        vocab: The words in the order of their numbers, one a line (or a pickled list, ``.pkl``). By default
+            vocab.txt, vocab.pkl or vocab.NAME.txt beside the counts. For Parquet and CSV it chooses the words; by
+            default these are all terms, sorted.
+        val_path: Counts for validation, as ``path``; by default a share of the documents in ``path``.
+        test_path: Counts for testing, likewise.
+        documents: Parquet or CSV table with a row a document, in the order of the counts: a column of names called as
+            ``document_column``, and if wanted ``label`` and ``split`` (train, val, test). For Parquet and CSV counts it
+            also names the documents without any word.
+        document_column: The column with the documents' names in tables.
+        term_column: The column with the words in Parquet or CSV counts.
+        count_column: The column with the counts.
+        first_word: What svmlight files call the first word, 0 or 1; null: 0 where a word 0 occurs, else 1.
+        val_fraction: Share of the documents for validation, without val_path or a split in ``documents``.
+        test_fraction: Share of the documents for testing, likewise.
+        kwargs: Those of BowDataModule.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        format: Format | None = None,
+        vocab: Path | None = None,
+        val_path: Path | None = None,
+        test_path: Path | None = None,
+        documents: Path | None = None,
+        document_column: str = "document",
+        term_column: str = "term",
+        count_column: str = "count",
+        first_word: int | None = None,
+        val_fraction: float = 0.1,
+        test_fraction: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_fractions(val_fraction, test_fraction)
+        if first_word not in (None, 0, 1):
+            raise UserError(f"data.first_word: {first_word}; expected 0, 1 or null.")
+        self.path = path
+        self.format = format
+        self.vocab_path = vocab
+        self.val_path = val_path
+        self.test_path = test_path
+        self.documents = documents
+        self.columns = (document_column, term_column, count_column)
+        self.first_word = first_word
+        self.val_fraction = val_fraction
+        self.test_fraction = test_fraction
+
+    def cache_key(self) -> dict[str, Any]:
+        """The content of all files, and the arguments."""
+        format, sources = self._files()
+        key: dict[str, Any] = {
+            "format": format,
+            "files": {split: [[file.name, content_digest(file)] for file in files] for split, files in sources.items()},
+            "splits": [self.val_fraction, self.test_fraction, self.seed],
+        }
+        if format != "mat" and (vocab := self._vocab_file(format, sources["train"])):
+            key["vocab"] = content_digest(vocab)
+        if self.documents:
+            key["documents"] = [content_digest(_existing(self.documents, "data.documents")), self.columns[0]]
+        if format in LONG:
+            key["columns"] = self.columns
+        if format == "svmlight":
+            key["first_word"] = self.first_word
+        return key
+
+    def reads(self, path: Path) -> bool:
+        """Whether a file is one of those named, or could be taken for counts where a folder or a pattern is named."""
+        files = [self.vocab_path, self.documents]
+        counts = [self.path, self.val_path, self.test_path] if format_of(path) is not None else []
+        return is_among(path, [source for source in (*files, *counts) if source is not None])
+
+    def build(self) -> BowCorpus:
+        """Read the counts into memory."""
+        with TemporaryDirectory() as folder:
+            self.write(Path(folder) / "corpus")
+            return BowCorpus.load(Path(folder) / "corpus").in_memory()
+
+    def write(self, folder: Path) -> None:
+        """Read the counts piece by piece, and write them into a folder."""
+        format, files = self._files()
+        rank_zero_info(f"Corpus: reading counts from {self.path}; once, they are kept.")
+        if format == "mat":
+            draw = (self.val_fraction, self.test_fraction, self.seed)
+            read_paper_files(self._paper_files(files["train"]), draw).save(folder)
+            return
+        table = self._document_table(format)
+        parts = []
+        with CorpusWriter(folder) as writer:
+            sources = self._sources(format, files, table)
+            report = {"zero_entries": 0, "repeated_entries": 0, "unknown_entries": 0}
+            for split, source in sources.items():
+                with writer.scratch() as scratch:
+                    sorter = EntrySorter(scratch, len(source.vocab))
+                    for entries in source.entries():
+                        sorter.append(*_checked(source, entries))
+                    for documents in sorter.documents(source.num_documents):
+                        writer.append(*documents)
+                report["zero_entries"] += sorter.num_zeros
+                report["repeated_entries"] += sorter.num_repeated
+                report["unknown_entries"] += source.num_unknown
+                parts.append(_documents_of(source, split))
+            for name, meaning in REPORTED.items():
+                if report[name]:
+                    rank_zero_info(f"Corpus: {report[name]:,} {meaning}.")
+            writer.finish(
+                source.vocab,
+                self._documents(parts, table),
+                {"source": str(self.path), **report},
+            )
+
+    def _files(self) -> tuple[Format, dict[str, list[Path]]]:
+        """The format, and the files of each split; of train are also those that are split by fractions."""
+        format, files = self._find(self.path, "data.path", self.format)
+        sources = {"train": files}
+        for split, path in (("val", self.val_path), ("test", self.test_path)):
+            if path is not None:
+                if format == "mat":
+                    raise UserError(
+                        f"data.{split}_path: {path}, beside the paper's files in {self.path}; expected none: "
+                        f"name the {split} documents' files like the others, as their part {split[0]}*."
+                    )
+                sources[split] = self._find(path, f"data.{split}_path", format)[1]
+        if self.documents and (format == "mat" or len(sources) > 1):
+            raise UserError(
+                f"data.documents: {self.documents} beside counts in several parts with splits of their own; expected "
+                "one path with all counts, and the column split in the table."
+            )
+        return format, sources
+
+    def _find(self, path: Path, argument: str, format: Format | None) -> tuple[Format, list[Path]]:
+        path = path.expanduser()
+        if path.is_file():
+            files = [path]
+        else:
+            found = path.rglob("*") if path.is_dir() else Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+            others = {other.expanduser() for other in (self.vocab_path, self.documents) if other}
+            # What Spark and Hadoop leave beside their parts starts so.
+            files = [
+                file for file in sorted(found) if file.is_file() and file.name[0] not in "._" and file not in others
+            ]
+        if not files:
+            raise UserError(
+                f"{argument}: there is {'nothing in the folder' if path.is_dir() else 'no file'} {path}; expected "
+                "counts: a file, a folder, or a pattern such as 'counts/part-*.parquet'."
+            )
+        by_format: dict[Format, list[Path]] = {}
+        for file in files:
+            if (own := format_of(file)) is not None:
+                by_format.setdefault(own, []).append(file)
+        if format is None:
+            if len(by_format) != 1:
+                said = f"has files of the formats {', '.join(by_format)}" if by_format else "has no ending of a format"
+                raise UserError(
+                    f"{argument}: {path} {said}; expected counts in one: name the file, and set --data.format "
+                    f"({', '.join(dict.fromkeys(ENDINGS.values()))}) where its ending does not tell."
+                )
+            (format,) = by_format
+        if not path.is_file():
+            files = by_format.get(format, [])
+            if not files or (len(files) > 1 and format not in (*IN_PARTS, "mat")):
+                raise UserError(
+                    f"{argument}: {path} has {len(files)} {format} files; expected "
+                    f"{'some' if format in IN_PARTS else 'one: name the file'}."
+                )
+        if format == "mat":
+            files = self._paper_files(files).paths()
+        return format, files
+
+    def _paper_files(self, files: list[Path]) -> PaperFiles:
+        prefixes = {found["prefix"] for file in files if (found := PAPER_FILE.fullmatch(file.name))}
+        if len(prefixes) != 1:
+            raise UserError(
+                f"data.path: {self.path} has {len(prefixes)} corpora in the layout of the paper's code; expected one, "
+                "NAME_{tr,va,ts}_{tokens,counts}.mat: name one of its files."
+            )
+        vocab = None if self.vocab_path is None else self.vocab_path.expanduser()
+        return PaperFiles(files[-1].parent, "data.path", prefixes.pop(), vocab)
+
+    def _vocab_file(self, format: Format, files: list[Path]) -> Path | None:
+        if self.vocab_path is not None:
+            return _existing(self.vocab_path, "data.vocab")
+        if format in LONG:
+            return None
+        name = re.sub(r"(^docword\.)|(\.gz$)", "", files[0].name)
+        stem = name.rsplit(".", 1)[0]
+        names = [f"vocab.{stem}.txt", f"{stem}.vocab.txt", "vocab.txt", "vocab.pkl"]
+        beside = [files[0].parent / name for name in names]
+        if (found := next((path for path in beside if path.is_file()), None)) is None:
+            raise UserError(
+                f"data.vocab: none of {', '.join(names)} is in {files[0].parent}; expected the words in the order of "
+                "their numbers, one a line: --data.vocab."
+            )
+        return found
+
+    def _sources(
+        self, format: Format, files: dict[str, list[Path]], table: pl.DataFrame | None
+    ) -> dict[str, CountFile]:
+        """A reader for the files of each split."""
+        arguments = {split: "data.path" if split == "train" else f"data.{split}_path" for split in files}
+        path = self._vocab_file(format, files["train"])
+        vocab = None if path is None else read_vocab(path, "data.vocab")
+        if format in LONG:
+            sources: dict[str, CountFile] = {}
+            ids = None if table is None else table["id"].to_list()
+            for split, argument in arguments.items():
+                sources[split] = LongTable(files[split], argument, vocab, self.columns, ids)
+                vocab = sources["train"].vocab
+            return sources
+        assert vocab is not None
+        if format == "svmlight":
+            readers = {split: SvmLight(files[split], arguments[split], vocab, self.first_word) for split in files}
+            first = min(reader.first for reader in readers.values())  # 0 may occur in one of them alone
+            for reader in readers.values():
+                reader.first = first
+            if self.first_word is None:
+                rank_zero_info(f"Corpus: the first word is {first} in the svmlight files (data.first_word).")
+            return dict(readers)
+        kinds: dict[str, type[Npz | MatrixMarket | Uci]] = {"npz": Npz, "mtx": MatrixMarket, "uci": Uci}
+        kind = kinds[format]
+        return {split: kind(files[split], arguments[split], vocab) for split in files}
+
+    def _document_table(self, format: Format) -> pl.DataFrame | None:
+        """The table of the documents, checked, with id, label and split where it has them."""
+        if self.documents is None:
+            return None
+        path = _existing(self.documents, "data.documents")
+        try:
+            table = scan_table(path).collect()
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise UserError(
+                f"data.documents: {path} cannot be read ({str(error).splitlines()[0]}); expected Parquet or CSV."
+            ) from error
+        names = {self.columns[0]: "id", "label": "label", "split": "split"}
+        found = {name: new for name, new in names.items() if name in table.columns}
+        if not found or (format in LONG and "id" not in found.values()):
+            raise UserError(
+                f"data.documents: {path} has the columns {', '.join(table.columns)}; expected {', '.join(names)}: "
+                "name the first with --data.document_column."
+            )
+        table = table.select(pl.col(name).cast(pl.String).alias(new) for name, new in found.items())
+        if "split" in table and len(unknown := table.filter(~pl.col("split").is_in(SPLITS).fill_null(False))):
+            raise UserError(
+                f"data.documents: {path} has the split {unknown['split'][0]!r}, on {len(unknown):,} rows; "
+                f"expected {', '.join(SPLITS)}."
+            )
+        if "id" in table and (table["id"].null_count() or table["id"].is_duplicated().any()):
+            raise UserError(
+                f"data.documents: {path} has missing or repeated names in {self.columns[0]!r}; expected each once."
+            )
+        return table
+
+    def _documents(self, parts: list[pl.DataFrame], table: pl.DataFrame | None) -> pl.DataFrame:
+        """The corpus' table of documents, with their splits."""
+        documents = pl.concat(parts)
+        if len(parts) > 1 and documents["id"].is_duplicated().any():  # each file counts from 0, say
+            documents = documents.with_columns(id=pl.format("{}/{}", "split", "id"))
+        if table is not None:
+            if len(table) != len(documents):
+                raise UserError(
+                    f"data.documents: {self.documents} has {len(table):,} rows for {len(documents):,} documents; "
+                    "expected one each, in the order of the counts."
+                )
+            documents = documents.with_columns(table.get_columns())
+        if table is None or "split" not in table:
+            val_fraction = 0.0 if self.val_path else self.val_fraction
+            test_fraction = 0.0 if self.test_path else self.test_fraction
+            drawn = draw_splits(documents["split"], val_fraction, test_fraction, self.seed)
+            documents = documents.with_columns(split=drawn)
+        return documents
+
+
+REPORTED = {
+    "zero_entries": "entries count 0 and are left out",
+    "repeated_entries": "entries repeat a document and word; their counts are added up",
+    "unknown_entries": "entries are of words outside the vocabulary and are left out",
+}
+
+
+def format_of(path: Path) -> Format | None:
+    """The format that a file's name tells, if it does."""
+    name = path.name.lower().removesuffix(".gz")
+    return next((format for ending, format in ENDINGS.items() if re.search(rf"{ending}$", name)), None)
+
+
+def _existing(path: Path, argument: str) -> Path:
+    path = path.expanduser()
+    if not path.is_file():
+        raise UserError(f"{argument}: there is no file {path}.")
+    return path
+
+
+def _documents_of(source: CountFile, split: str) -> pl.DataFrame:
+    ids: Sequence[str] = source.ids if source.ids is not None else [str(row) for row in range(source.num_documents)]
+    columns: dict[str, Sequence[str]] = {"id": ids, "split": [split] * len(ids)}
+    if source.labels is not None:
+        columns["label"] = source.labels
+    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+
+
+def _checked(source: CountFile, entries: Entries) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Entries whose numbers are in range and whose counts are whole."""
+    documents, words, counts = entries
+
+    def refuse(wrong: NDArray[np.bool_], what: str, expected: str) -> None:
+        if wrong.any():
+            at = int(wrong.argmax())
+            name = source.name(int(documents[at]), int(words[at]))
+            others = f", and {wrong.sum() - 1:,} more at least" if wrong.sum() > 1 else ""
+            raise source.error(source.where, f"has {name}{what.format(counts[at])}{others}; expected {expected}.")
+
+    last = len(source.vocab) - 1 + source.first
+    refuse(
+        (words < 0) | (words >= len(source.vocab)),
+        "",
+        f"words from {source.first} to {last}: is this its vocabulary, and does it count from {source.first}",
+    )
+    refuse(
+        (documents < 0) | (documents >= source.num_documents),
+        "",
+        f"documents from {source.first} to {source.num_documents - 1 + source.first}",
+    )
+    whole = (counts >= 0) & (counts <= LARGEST) & (counts == np.round(counts))
+    refuse(~whole, ", with the count {:g}", f"raw counts, whole numbers from 0 to {LARGEST}")
+    return documents, words, counts.astype(np.int64)

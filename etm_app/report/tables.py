@@ -1,0 +1,88 @@
+"""What is known of the topics, as files that other tools read."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import polars as pl
+
+from etm_app.files import replacing
+from etm_app.model import ETM
+from etm_app.report.spreadsheet import safe_cells
+
+__all__ = ["Topic", "write_embeddings", "write_metrics", "write_topics"]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic in the tables.
+
+    Attributes:
+        topic: Its number.
+        share: Its share of the training documents' tokens, or None where these are not known.
+        coherence: Its NPMI coherence in the training documents, or None.
+        words: Its top words, the most probable first.
+        probabilities: Theirs.
+    """
+
+    topic: int
+    share: float | None
+    coherence: float | None
+    words: list[str]
+    probabilities: list[float]
+
+
+def write_topics(topics: Sequence[Topic], folder: Path) -> None:
+    """Write topics.json, topics.csv with a row for each word, and topics_wide.csv with a row for each topic."""
+    text = json.dumps([asdict(topic) for topic in topics], indent=1, ensure_ascii=False)
+    with replacing(folder / "topics.json") as path:
+        path.write_text(text, encoding="utf-8")
+    schema = {"topic": pl.Int64, "share": pl.Float64, "coherence": pl.Float64}
+    wide = pl.DataFrame(
+        [asdict(topic) for topic in topics],
+        schema={**schema, "words": pl.List(pl.String), "probabilities": pl.List(pl.Float64)},
+    )
+    ranked = wide.with_columns(rank=pl.int_ranges(1, pl.col("words").list.len() + 1))
+    long = ranked.explode("rank", "words", "probabilities").rename({"words": "word", "probabilities": "probability"})
+    with replacing(folder / "topics.csv") as path:
+        safe_cells(long.select(*schema, "rank", "word", "probability")).write_csv(path)
+    columns = [pl.col("words").list.get(rank).alias(f"word_{rank + 1}") for rank in range(len(topics[0].words))]
+    with replacing(folder / "topics_wide.csv") as path:
+        safe_cells(wide.select(*schema, *columns)).write_csv(path)
+
+
+def write_metrics(metrics: Mapping[str, float], definitions: Mapping[str, str], folder: Path) -> None:
+    """Write metrics.json: the value of every metric, null where it is not finite, with its definition."""
+    table = {
+        name: {"value": value if math.isfinite(value) else None, "definition": definitions[name]}
+        for name, value in sorted(metrics.items())
+    }
+    with replacing(folder / "metrics.json") as path:
+        path.write_text(json.dumps(table, indent=1), encoding="utf-8")
+
+
+def write_embeddings(model: ETM, folder: Path) -> None:
+    """Write rho.parquet and alpha.parquet, ``word`` or ``topic`` and ``dim_0`` …, and both as embeddings.txt.
+
+    embeddings.txt is word2vec's text format. It parts its columns by spaces, so a white space in a word becomes ``_``;
+    the topics come after the words as ``<topic_0>`` ….
+    """
+    dims = [f"dim_{dim}" for dim in range(model.rho.shape[1])]
+    rho, alpha = (
+        pl.DataFrame(embeddings.float().cpu().numpy(), schema=dict.fromkeys(dims, pl.Float32))
+        for embeddings in (model.rho, model.alpha)
+    )
+    words = rho.insert_column(0, pl.Series("word", model.vocab, dtype=pl.String))
+    topics = alpha.insert_column(0, pl.int_range(len(alpha), eager=True).alias("topic"))
+    for table, name in ((words, "rho.parquet"), (topics, "alpha.parquet")):
+        with replacing(folder / name) as path:
+            table.write_parquet(path)
+    with replacing(folder / "embeddings.txt") as path, path.open("wb") as file:
+        file.write(f"{len(words) + len(topics)} {len(dims)}\n".encode())
+        for table in (
+            words.with_columns(pl.col("word").str.replace_all(r"\s", "_")),
+            topics.with_columns(pl.format("<topic_{}>", "topic").alias("topic")),
+        ):
+            table.write_csv(file, include_header=False, separator=" ", quote_style="never")

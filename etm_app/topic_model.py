@@ -1,0 +1,171 @@
+"""What a trained model tells: of its topics and words, and of documents."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from etm_app.data.batch import BowBatch, sparse_batches
+from etm_app.data.text.analyzer import Analyzer
+from etm_app.errors import UserError
+from etm_app.nn.encoder import Encoder
+from etm_app.nn.prior import Prior
+from etm_app.nn.topics import Topics
+
+__all__ = ["TopicModel"]
+
+BATCH = 1_000  # documents whose topics are found at once
+
+
+class TopicModel(nn.Module):
+    """What a model of these parts can be asked; `ETM` makes them, and knows how they are trained.
+
+    Attributes:
+        encoder: Documents to the posterior of their topics.
+        prior: That of the topics of a document.
+        topics: The embeddings.
+        vocab_size: V.
+        vocab: The V words, once they are known.
+        analyzer: How texts are cut into them, where the model was trained on texts: settings of an `Analyzer`.
+    """
+
+    encoder: Encoder
+    prior: Prior
+    topics: Topics
+    vocab_size: int
+    vocab: list[str] | None
+    analyzer: dict[str, Any] | None
+
+    def theta(self, documents: BowBatch | Tensor | NDArray[Any] | sp.sparray | sp.spmatrix) -> Tensor:
+        """Topic proportions of documents, by their posterior: its mean; with ``prior: normal`` softmax of delta's mean.
+
+        Args:
+            documents: A batch, or counts [D, V]: dense, or a sparse matrix of SciPy's.
+
+        Returns:
+            [D, K]; for an empty document those of the prior.
+
+        Raises:
+            UserError: Counts of another width, or that are no counts.
+        """
+        if sp.issparse(documents):
+            batches = list(sparse_batches(documents, self.vocab_size, BATCH))
+        elif isinstance(documents, BowBatch):
+            batches = [documents]
+        else:
+            batches = [BowBatch.from_dense(torch.as_tensor(documents), self.vocab_size, training=False)]
+        was_training = self.training
+        self.eval()
+        with torch.no_grad():
+            beta = self.topics()
+            theta = torch.cat([self.theta_of_batch(batch.to(self.rho.device), beta) for batch in batches])
+        self.train(was_training)
+        return theta
+
+    def theta_of_batch(self, batch: BowBatch, beta_by_word: Tensor) -> Tensor:
+        """Topic proportions of a batch, [B, K], as `theta`, with topics [V, K] that are known already."""
+        theta = self.prior.posterior_theta(*self.encoder(batch, batch.counts, beta_by_word))
+        if batch.num_nonempty < len(batch):
+            theta[batch.indptr.diff() == 0] = self.prior.mean_theta()
+        if not theta.isfinite().all():
+            raise UserError(
+                "theta is not finite: the model's weights are no trained ones; expected a checkpoint as fit wrote it."
+            )
+        return theta
+
+    def transform(self, texts: Iterable[str], tokenizer: str | None = None) -> NDArray[np.float32]:
+        """Topic proportions of texts, cut into words as those that the model was trained on.
+
+        Args:
+            texts: Any number of documents.
+            tokenizer: Import path of the function that cut the texts in training, where one did: it is imported only
+                if it is named here.
+
+        Returns:
+            [D, K]; for a text without a word of the vocabulary those of the prior.
+
+        Raises:
+            UserError: One text instead of several, or something that is no text; or the model was trained on counts,
+                or by another tokenizer.
+        """
+        if isinstance(texts, str):
+            raise UserError("transform: one text; expected several, or a list of one: transform([text]).")
+        if self.analyzer is None:
+            raise UserError("transform: this model was trained on counts, not on texts; use theta(counts) [D, V].")
+        if (trained := self.analyzer.get("tokenizer")) != tokenizer:
+            raise UserError(f"transform: tokenizer {tokenizer}, but {trained} in training; expected the same.")
+        analyzer, numbers = Analyzer.from_settings(self.analyzer), pl.Enum(self.known_vocab)
+        given = list(texts)
+        for place, text in enumerate(given):
+            if not isinstance(text, str | None):
+                raise UserError(
+                    f"transform: text {place} is a {type(text).__name__}; expected str, or None for no text."
+                )
+        documents = pl.Series(given, dtype=pl.String).fill_null("")
+        theta = [np.zeros((0, len(self.alpha)), np.float32)]
+        for part in documents.to_frame("text").with_row_index("row").iter_slices(BATCH):
+            counted = analyzer.count(part["text"], numbers, part["row"])
+            batch = BowBatch.from_csr(counted.indptr, counted.indices, counted.counts, self.vocab_size)
+            theta.append(self.theta(batch.to(self.rho.device)).float().cpu().numpy())
+        return np.concatenate(theta)
+
+    @property
+    def beta(self) -> Tensor:
+        """Words of the topics, [K, V], each row on the simplex."""
+        with torch.no_grad():
+            beta_by_word: Tensor = self.topics()
+        return beta_by_word.t().contiguous()
+
+    @property
+    def alpha(self) -> Tensor:
+        """Topic embeddings, [K, L]."""
+        return self.topics.alpha.detach()
+
+    @property
+    def rho(self) -> Tensor:
+        """Word embeddings, [V, L]."""
+        return self.topics.rho.detach()
+
+    def top_word_indices(self, n: int = 10) -> Tensor:
+        """The n most probable words of every topic, most probable first: int64 [K, min(n, V)]."""
+        return self.beta.topk(min(n, self.vocab_size)).indices
+
+    def top_words(self, n: int = 10) -> list[list[str]]:
+        """The n most probable words of every topic, most probable first."""
+        return [self._words(row) for row in self.top_word_indices(n).tolist()]
+
+    def nearest_words(self, word: str, n: int = 10) -> list[tuple[str, float]]:
+        """The words whose embeddings are nearest to a word's by cosine, with the cosine, nearest first.
+
+        Raises:
+            UserError: The word is not in the vocabulary.
+        """
+        vocab = self.known_vocab
+        if word not in vocab:
+            raise UserError(f"word: {word!r} is not among the {self.vocab_size} words of the vocabulary.")
+        index = vocab.index(word)
+        cosine = F.normalize(self.rho, dim=-1) @ F.normalize(self.rho[index], dim=-1)
+        cosine[index] = -np.inf  # every word is its own nearest
+        nearest = cosine.topk(min(n, self.vocab_size - 1))
+        return list(zip(self._words(nearest.indices.tolist()), nearest.values.tolist(), strict=True))
+
+    @property
+    def known_vocab(self) -> list[str]:
+        """The V words.
+
+        Raises:
+            UserError: There are none yet.
+        """
+        if self.vocab is None:
+            raise UserError("the model has no vocabulary yet; train it or load a checkpoint.")
+        return self.vocab
+
+    def _words(self, indices: Sequence[int]) -> list[str]:
+        vocab = self.known_vocab
+        return [vocab[index] for index in indices]

@@ -1,0 +1,537 @@
+"""Counts in all formats are one corpus, and what is wrong with a file is said by its name."""
+
+import gzip
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import scipy.io
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.datasets import dump_svmlight_file
+
+from etm_app.cli.main import main
+from etm_app.data.corpus import BowCorpus
+from etm_app.data.counts.counts import CountsDataModule
+from etm_app.data.counts.entries import EntrySorter
+from etm_app.data.counts.formats import LongTable, MatrixMarket, Npz, SvmLight, Uci
+from etm_app.data.text.newsgroups import NewsgroupsDataModule
+from etm_app.errors import UserError
+from tests.conftest import SMALL
+from tests.data.test_corpus import assert_equal, dense_corpus
+from tests.paper_files import REAL, write_paper_files
+from tests.planted import SPLITS, VOCAB, planted_counts
+from tests.strategies import over_corpora
+
+X = planted_counts()
+Write = Callable[[Path, NDArray[np.int64], list[str]], Path]
+
+
+def write_vocab(folder: Path, vocab: list[str], name: str = "vocab.txt") -> None:
+    (folder / name).write_text("".join(f"{word}\n" for word in vocab))
+
+
+def triples(x: NDArray[np.int64], columns: str = "document term count") -> pl.DataFrame:
+    """Entries in an order of their own, from 0."""
+    rows, words = x.nonzero()
+    order = np.random.default_rng(1).permutation(len(rows))
+    values = (rows[order], words[order], x[rows, words][order])
+    return pl.DataFrame(dict(zip(columns.split(), values, strict=True)))
+
+
+def write_uci(folder: Path, x: NDArray[np.int64], vocab: list[str]) -> Path:
+    write_vocab(folder, vocab, "vocab.mine.txt")
+    table = triples(x).select(pl.col("document") + 1, pl.col("term") + 1, "count").sort("document")
+    header = f"{x.shape[0]}\n{x.shape[1]}\n{len(table)}\n"
+    path = folder / "docword.mine.txt.gz"
+    path.write_bytes(gzip.compress((header + table.write_csv(include_header=False, separator=" ")).encode()))
+    return path
+
+
+def write_npz(folder: Path, x: NDArray[np.int64], vocab: list[str]) -> Path:
+    write_vocab(folder, vocab)
+    sp.save_npz(folder / "counts.npz", sp.csc_matrix(x.astype(np.float32)))
+    return folder / "counts.npz"
+
+
+def write_mtx(folder: Path, x: NDArray[np.int64], vocab: list[str]) -> Path:
+    write_vocab(folder, vocab)
+    scipy.io.mmwrite(folder / "counts.mtx", sp.coo_array(x), comment="two\n lines", symmetry="general")
+    return folder
+
+
+def write_svmlight(folder: Path, x: NDArray[np.int64], vocab: list[str]) -> Path:
+    write_vocab(folder, vocab)
+    half = len(x) // 2  # two parts, as Spark leaves them
+    for number, part in enumerate((x[:half], x[half:])):
+        path = folder / f"part-{number}.libsvm"
+        if len(part):
+            dump_svmlight_file(part, np.arange(len(part)) % 2, str(path), zero_based=False, comment="made for a test")
+    (folder / "_SUCCESS").touch()
+    return folder
+
+
+def write_parquet(folder: Path, x: NDArray[np.int64], vocab: list[str]) -> Path:
+    write_vocab(folder, vocab)
+    table = triples(x).with_columns(term=pl.col("term").map_elements(vocab.__getitem__, pl.String))
+    third = -(-len(table) // 3)
+    for number in range(3):
+        table[number * third : (number + 1) * third].write_parquet(folder / f"part-{number}.snappy.parquet")
+    (folder / "_SUCCESS").touch()
+    return folder
+
+
+def write_csv(folder: Path, x: NDArray[np.int64], vocab: list[str]) -> Path:
+    write_vocab(folder, vocab)
+    table = triples(x).with_columns(term=pl.col("term").map_elements(vocab.__getitem__, pl.String))
+    (folder / "counts.csv.gz").write_bytes(gzip.compress(table.write_csv().encode()))
+    return folder / "counts.csv.gz"
+
+
+FORMATS: dict[str, Write] = {
+    "npz": write_npz,
+    "mtx": write_mtx,
+    "uci": write_uci,
+    "svmlight": write_svmlight,
+    "parquet": write_parquet,
+    "csv": write_csv,
+}
+
+
+def module(folder: Path, path: Path, **kwargs: object) -> CountsDataModule:
+    return CountsDataModule(path, cache_dir=folder / "cache", **kwargs)  # type: ignore[arg-type]
+
+
+def read(folder: Path, format: str, x: NDArray[np.int64], vocab: list[str], **kwargs: object) -> BowCorpus:
+    """The corpus of counts that were written in a format; long tables get what they cannot tell."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = FORMATS[format](folder, x, vocab)
+    if format in ("parquet", "csv"):
+        documents = folder / "documents.tsv"  # names documents without a word
+        pl.DataFrame({"document": [str(row) for row in range(len(x))]}).write_csv(documents, separator="\t")
+        kwargs = {"vocab": folder / "vocab.txt", "documents": documents, **kwargs}
+    return module(folder, path, **kwargs).build()
+
+
+def assert_holds(corpus: BowCorpus, x: NDArray[np.int64], vocab: list[str]) -> None:
+    expected = BowCorpus.from_matrix(x, vocab, corpus.documents["split"].to_list())
+    for name in ("indptr", "indices", "counts"):
+        np.testing.assert_array_equal(getattr(corpus, name), getattr(expected, name))
+        assert getattr(corpus, name).dtype == getattr(expected, name).dtype
+    assert corpus.vocab == vocab
+    assert corpus.documents["id"].to_list() == [str(row) for row in range(len(x))]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@settings(max_examples=12)
+@over_corpora
+def test_all_formats_hold_the_same_counts(tmp_path_factory, format: str, x: NDArray[np.int64]) -> None:  # type: ignore[no-untyped-def]
+    if not x.any():  # nothing that a long table or scikit-learn's svmlight could hold
+        return
+    vocab = [f"wörd{word}" for word in range(x.shape[1])]
+    corpus = read(tmp_path_factory.mktemp("counts"), format, x, vocab)
+    assert_holds(corpus, x, vocab)
+
+
+def test_all_formats_are_split_alike(tmp_path: Path) -> None:
+    corpora = {format: read(tmp_path / format, format, X, VOCAB, val_fraction=0.2) for format in FORMATS}
+    splits = corpora["npz"].documents["split"]
+    assert splits.value_counts().sort("split")["count"].to_list() == [9, 63, 18]
+    for corpus in corpora.values():
+        assert_holds(corpus, X, VOCAB)
+        assert corpus.documents["split"].equals(splits)
+
+
+def test_pieces_of_any_size_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("etm_app.data.counts.formats.CHUNK", 7)
+    monkeypatch.setattr("etm_app.data.counts.formats.BLOCK", 50)
+    monkeypatch.setattr("etm_app.data.counts.entries.CHUNK", 11)
+    for format in FORMATS:
+        assert_holds(read(tmp_path / format, format, X, VOCAB), X, VOCAB)
+    monkeypatch.setattr("etm_app.data.counts.entries.MAX_FILES", 4)
+    assert_holds(read(tmp_path / "few", "mtx", X, VOCAB), X, VOCAB)
+
+
+def test_a_long_table_alone_tells_its_words_and_documents(tmp_path: Path) -> None:
+    pl.DataFrame({
+        "doc": ["b", "a", "b", "c", "a"],
+        "word": ["zwei", "eins", "zwei", "eins", "drei"],
+        "n": [1, 2, 3, 0, 5],
+    }).write_parquet(tmp_path / "counts.parquet")  # fmt: skip
+    names = {"document_column": "doc", "term_column": "word", "count_column": "n"}
+    corpus = module(tmp_path, tmp_path, **names).build()
+    assert corpus.vocab == ["drei", "eins", "zwei"]
+    assert corpus.documents["id"].to_list() == ["a", "b", "c"]
+    assert dense_corpus(corpus, corpus.counts).tolist() == [[5, 2, 0], [0, 0, 4], [0, 0, 0]]
+    assert corpus.meta["repeated_entries"] == corpus.meta["zero_entries"] == 1
+    (tmp_path / "vocab.txt").write_text("zwei\nvier\n")
+    corpus = module(tmp_path, tmp_path / "*.parquet", vocab=tmp_path / "vocab.txt", **names).build()
+    assert dense_corpus(corpus, corpus.counts).tolist() == [[0, 0], [4, 0], [0, 0]]
+    assert corpus.meta["unknown_entries"] == 3
+
+
+def test_documents_are_ordered_by_number(tmp_path: Path) -> None:
+    pl.DataFrame({"document": ["10", "9", "-1"], "term": ["a"] * 3, "count": [10, 9, 1]}).write_csv(tmp_path / "n.csv")
+    assert module(tmp_path, tmp_path / "n.csv").build().counts.tolist() == [1, 9, 10]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_splits_from_separate_files(tmp_path: Path, format: str) -> None:
+    own = {split: X[[of == split for of in SPLITS]] for split in ("train", "val", "test")}
+    paths = {}
+    for split, x in own.items():
+        (tmp_path / split).mkdir()
+        x = x[x.any(axis=1)] if format in ("parquet", "csv") else x
+        own[split] = x
+        paths[split] = FORMATS[format](tmp_path / split, x, VOCAB)
+    vocab = {"vocab": tmp_path / "train" / "vocab.txt"} if format in ("parquet", "csv") else {}
+    corpus = module(tmp_path, paths["train"], val_path=paths["val"], test_path=paths["test"], **vocab).build()
+    for split, x in own.items():
+        np.testing.assert_array_equal(dense_corpus(corpus, corpus.counts)[corpus.rows(split)], x)
+    assert corpus.documents["id"].is_unique().all()
+    assert corpus.documents["id"][0] == "train/0"
+
+
+def test_a_table_of_the_documents(tmp_path: Path) -> None:
+    path = write_npz(tmp_path, X, VOCAB)
+    table = pl.DataFrame({"document": [f"d{row}" for row in range(90)], "label": ["x"] * 90, "split": SPLITS})
+    table.write_parquet(tmp_path / "documents.parquet")
+    corpus = module(tmp_path, path, documents=tmp_path / "documents.parquet").build()
+    assert corpus.documents.equals(table.select("document", "split", "label").rename({"document": "id"}))
+
+
+def test_labels_of_svmlight(tmp_path: Path) -> None:
+    (tmp_path / "a.svmlight").write_text("1 1:2 3:1 # a comment: 7\n\n# nothing\n-1 qid:3 2:4\n+1\n")
+    write_vocab(tmp_path, ["a", "b", "c"])
+    corpus = module(tmp_path, tmp_path / "a.svmlight").build()
+    assert corpus.documents["label"].to_list() == ["1", "-1", "+1"]
+    assert dense_corpus(corpus, corpus.counts).tolist() == [[2, 0, 1], [0, 4, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(("first", "given"), [(0, None), (1, None), (0, 0), (1, 1)])
+def test_svmlight_counts_from_0_or_1(tmp_path: Path, first: int, given: int | None) -> None:
+    write_vocab(tmp_path, ["a", "b", "c"])
+    (tmp_path / "train.svm").write_text(f"0 {first}:1 {1 + first}:2\n0 {1 + first}:1\n")
+    (tmp_path / "val.svm").write_text(f"0 {1 + first}:3\n")  # has no word 0, whatever it counts from
+    corpus = module(tmp_path, tmp_path / "train.svm", val_path=tmp_path / "val.svm", first_word=given).build()
+    assert dense_corpus(corpus, corpus.counts).tolist() == [[1, 2, 0], [0, 1, 0], [0, 3, 0]]
+
+
+@pytest.mark.parametrize("format", ["uci", "mtx"])
+@given(st.data())
+def test_repeated_entries_are_added_up(tmp_path_factory, format: str, data: st.DataObject) -> None:  # type: ignore[no-untyped-def]
+    folder = tmp_path_factory.mktemp("repeated")
+    entry = st.tuples(st.integers(1, 3), st.integers(1, 2), st.integers(0, 4))
+    entries = [(1, 1, 1), *data.draw(st.lists(entry, max_size=12))]
+    x = np.zeros((3, 2), np.int64)
+    np.add.at(x, (np.array(entries)[:, 0] - 1, np.array(entries)[:, 1] - 1), np.array(entries)[:, 2])
+    header = f"3\n2\n{len(entries)}\n" if format == "uci" else f"{BANNER}3 2 {len(entries)}\n"
+    path = folder / ("docword.txt" if format == "uci" else "a.mtx")
+    path.write_text(header + "".join(f"{d} {w}\t {n}\r\n" for d, w, n in entries))
+    write_vocab(folder, ["a", "b"])
+    corpus = module(folder, path).build()
+    np.testing.assert_array_equal(dense_corpus(corpus, corpus.counts), x)
+    zeros = sum(n == 0 for _, _, n in entries)
+    assert corpus.meta["zero_entries"] == zeros
+    assert corpus.meta["repeated_entries"] == len(entries) - zeros - (x > 0).sum()
+
+
+# The paper's files.
+
+
+@pytest.fixture
+def paper(tmp_path: Path, paper_dir: Path) -> Path:
+    folder = tmp_path / "paper"
+    folder.mkdir()
+    for path in paper_dir.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+def test_the_papers_files_are_the_same_by_either_module(paper: Path, tmp_path: Path) -> None:
+    expected = NewsgroupsDataModule(data_dir=paper).corpus
+    assert_equal(module(tmp_path, paper).corpus, expected)
+    assert_equal(module(tmp_path, paper / "bow_va_counts.mat").corpus, expected)
+
+
+@pytest.mark.skipif(not REAL.exists(), reason=f"the paper's files are not in {REAL}")
+def test_the_real_corpus_is_the_same_by_either_module(tmp_path: Path) -> None:
+    assert_equal(module(tmp_path, REAL).corpus, NewsgroupsDataModule(data_dir=REAL).corpus)
+
+
+def test_the_papers_layout_under_another_name_with_a_text_vocabulary(paper: Path, tmp_path: Path) -> None:
+    expected = module(tmp_path, paper).build()
+    for path in paper.glob("bow_*"):
+        path.rename(path.with_name(path.name.replace("bow_", "my_own_")))
+    (paper / "vocab.pkl").unlink()
+    write_vocab(paper, VOCAB)
+    assert_equal(module(tmp_path, paper).build(), expected)
+
+
+def test_parts_without_files_are_drawn(paper: Path, tmp_path: Path) -> None:
+    for path in paper.glob("bow_va_*"):
+        path.unlink()
+    corpus = module(tmp_path, paper, val_fraction=0.25).build()
+    assert [len(corpus.rows(split)) for split in ("train", "val", "test")] == [45, 15, 15]
+    for path in paper.glob("bow_ts_*"):
+        path.unlink()
+    corpus = module(tmp_path, paper).build()
+    assert [len(corpus.rows(split)) for split in ("train", "val", "test")] == [48, 6, 6]
+    assert corpus.documents["id"][0] == "0"
+
+
+# Mistakes.
+
+BANNER = "%%MatrixMarket matrix coordinate integer general\n"
+
+
+def text(name: str, content: str) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        write_vocab(folder, ["a", "b", "c"])
+        (folder / name).write_bytes(gzip.compress(content.encode()) if name.endswith(".gz") else content.encode())
+        return folder / name
+
+    return write
+
+
+def table(frame: pl.DataFrame) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        frame.write_parquet(folder / "counts.parquet")
+        return folder / "counts.parquet"
+
+    return write
+
+
+def cut(write: Write, name: str) -> Callable[[Path], Path]:
+    def cut_in_half(folder: Path) -> Path:
+        path = write(folder, X, VOCAB)
+        damaged = folder / name
+        damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
+        return path
+
+    return cut_in_half
+
+
+def npz(x: NDArray[np.float64]) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        write_vocab(folder, ["a", "b", "c"])
+        sp.save_npz(folder / "counts.npz", sp.csr_array(x))
+        return folder / "counts.npz"
+
+    return write
+
+
+def binary(name: str, content: bytes) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        write_vocab(folder, ["a", "b", "c"])
+        (folder / name).write_bytes(content)
+        return folder / name
+
+    return write
+
+
+def without(name: str) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        (write_paper_files(folder, {"tr": X}, VOCAB) / name).unlink()
+        return folder
+
+    return write
+
+
+def cut_paper_file(name: str) -> Callable[[Path], Path]:
+    return cut(lambda folder, x, vocab: write_paper_files(folder, {"tr": x}, vocab), name)
+
+
+class Payload:
+    """What an attacker pickles: unpickled as usual, it makes a folder."""
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, ("pwned",)
+
+
+def attack(folder: Path) -> Path:
+    (folder / "vocab.pkl").write_bytes(pickle.dumps([Payload()]))
+    sp.save_npz(folder / "counts.npz", sp.csr_array(X))
+    return folder / "counts.npz"
+
+
+def pickled_npz(folder: Path) -> Path:
+    write_vocab(folder, VOCAB)
+    np.savez(folder / "counts.npz", format=np.array("csr"), data=np.array([Payload()], dtype=object))
+    return folder / "counts.npz"
+
+
+LONG = pl.DataFrame({"document": ["a", "b"], "term": ["x", "y"], "count": [1, 2]})
+BROKEN: dict[str, tuple[Callable[[Path], Path], list[str]]] = {
+    "no such file": (lambda folder: folder / "none.npz", ["no file", "none.npz"]),
+    "no such pattern": (lambda folder: folder / "part-*.parquet", ["no file", "part-*.parquet"]),
+    "empty folder": (lambda folder: folder, ["nothing in the folder"]),
+    "unknown ending": (text("counts.dat", ""), ["counts.dat", "--data.format"]),
+    "two formats": (lambda folder: write_npz(folder, X, VOCAB) and write_mtx(folder, X, VOCAB), ["npz", "mtx"]),
+    "no vocabulary": (
+        lambda folder: write_uci(folder, X, VOCAB).rename(folder / "docword.other.txt.gz"),
+        ["vocab.other.txt", "--data.vocab"],
+    ),
+    "vocabulary repeats": (
+        lambda folder: write_npz(folder, X, [*VOCAB[:-2], "a00", "a00"]),
+        ["vocab.txt", "repeats 2", "'a00'"],
+    ),
+    "vocabulary with an empty line": (lambda folder: write_npz(folder, X, ["", *VOCAB[1:]]), ["vocab.txt", "line 1"]),
+    "vocabulary too short": (lambda folder: write_uci(folder, X, VOCAB[1:]), ["48 words", "vocabulary 47"]),
+    "transposed": (lambda folder: write_npz(folder, X.T[:, :47], VOCAB), ["47 words", "48", "transpose"]),
+    "malicious vocabulary": (attack, ["vocab.pkl", "mkdir"]),
+    "malicious matrix": (pickled_npz, ["counts.npz", "cannot be read"]),
+    "npz negative": (npz(np.array([[1.0, 0, -2]])), ["counts.npz", "document 0, word 2", "-2", "raw counts"]),
+    "npz fractional": (npz(np.array([[1.0, 0.5, 2]])), ["document 0, word 1", "0.5", "raw counts"]),
+    "npz not a number": (npz(np.array([[1.0, np.nan, 2]])), ["document 0, word 1", "nan", "raw counts"]),
+    "npz complex": (npz(np.array([[1.0j, 2]])), ["counts.npz", "complex128"]),
+    "npz cut": (cut(write_npz, "counts.npz"), ["counts.npz", "cannot be read"]),
+    "mtx of another kind": (
+        text("a.mtx", BANNER.replace("coordinate", "array")),
+        ["a.mtx", "array integer general", "coordinate"],
+    ),
+    "mtx without banner": (text("a.mtx", "3 3 1\n1 1 1\n"), ["a.mtx", "%%MatrixMarket"]),
+    "mtx fractional": (text("a.mtx", f"{BANNER}1 3 1\n1 2 0.25\n"), ["document 1, word 2", "0.25"]),
+    "mtx cut": (text("a.mtx", f"{BANNER}1 3 2\n1 2 1\n"), ["1 entries", "header states 2", "cut"]),
+    "mtx word from 0": (text("a.mtx", f"{BANNER}1 3 1\n1 0 1\n"), ["word 0", "words from 1 to 3"]),
+    "mtx document from 0": (text("a.mtx", f"{BANNER}1 3 1\n0 1 1\n"), ["document 0", "documents from 1 to 1"]),
+    "uci word outside": (text("docword.txt", "1\n3\n1\n1 4 1\n"), ["document 1, word 4", "words from 1 to 3"]),
+    "uci negative": (text("docword.txt", "1\n3\n1\n1 3 -1\n"), ["document 1, word 3", "-1"]),
+    "uci too many documents": (text("docword.txt", "1\n3\n1\n2 3 1\n"), ["document 2", "documents from 1 to 1"]),
+    "uci of words": (text("docword.txt", "1\n3\n2\n1 3 1\n1 two 3\n"), ["docword.txt", "line 5", "1 two 3"]),
+    "uci with a short line": (text("docword.txt", "1\n3\n2\n1 3 1\n1 2\n"), ["line 5", "'1 2'"]),
+    "uci with a long line": (text("docword.txt", "1\n3\n2\n1 3 1\n1 2 3 4\n"), ["line 5", "'1 2 3 4'"]),
+    "uci without header": (text("docword.txt", "1 3 1\n1 2 1\n"), ["docword.txt", "D, W"]),
+    "uci cut": (cut(write_uci, "docword.mine.txt.gz"), ["docword.mine.txt.gz", "cannot be read"]),
+    "uci too large": (text("docword.txt", "1\n3\n1\n1 3 3000000000\n"), ["3e+09", "2147483647"]),
+    "uci sum too large": (text("docword.txt", "1\n3\n2\n" + "1 3 2000000000\n" * 2), ["4000000000"]),
+    "svmlight outside": (text("a.svm", "0 1:1\n1 4:1\n"), ["document 2", "word 4", "words from 1 to 3"]),
+    "svmlight from 0 with word 3": (text("a.svm", "0 0:1 3:1\n"), ["word 3", "words from 0 to 2"]),
+    "svmlight of text": (text("a.svm", "0 1:1\n1 one:1\n"), ["a.svm", "line 2", "'one:1'"]),
+    "svmlight fractional": (text("a.svm", "0 1:1\n1 2:1.5\n"), ["document 2", "1.5"]),
+    "svmlight without labels": (text("a.svm", "1:1 2:1\n"), ["line 1", "'1:1'", "label"]),
+    "svmlight binary": (binary("a.svm", bytes(range(256))), ["a.svm"]),
+    "parquet cut": (cut(write_parquet, "part-1.snappy.parquet"), ["part-1.snappy.parquet", "cannot be read"]),
+    "parquet without the column": (table(LONG.rename({"term": "w"})), ["'term'", "'w'", "--data.term_column"]),
+    "parquet negative": (table(LONG.with_columns(count=pl.Series([1, -2]))), ["document 'b', term 'y'", "-2"]),
+    "parquet fractional": (table(LONG.with_columns(count=pl.Series([1.0, 0.5]))), ["document 'b', term 'y'", "0.5"]),
+    "parquet of lists": (table(LONG.with_columns(count=pl.Series([[1], [2]]))), ["List", "whole numbers"]),
+    "parquet missing": (table(LONG.with_columns(term=pl.Series(["x", None]))), ["1 rows", "'term'", "missing"]),
+    "parquet of text": (text("a.parquet", "document,term,count\na,x,1\n"), ["a.parquet", "cannot be read"]),
+    "csv of words": (text("a.csv", "document,term,count\na,x,many\n"), ["a.csv", "1 rows", "'count'", "no number"]),
+    "csv ragged": (text("a.csv", "document,term,count\na,x,1\nb,y,1,2\n"), ["a.csv", "cannot be read"]),
+    "csv empty": (text("a.csv", ""), ["a.csv", "cannot be read"]),
+    "csv of a header": (text("a.csv", "document,term,count\n"), ["no training document left"]),
+    "csv cut": (cut(write_csv, "counts.csv.gz"), ["counts.csv.gz", "cannot be read"]),
+    "csv not UTF-8": (binary("a.csv", b"document,term,count\na,\xff\xfe,1\n"), ["a.csv", "cannot be read"]),
+    "paper's files half there": (without("bow_tr_counts.mat"), ["bow_tr_counts.mat"]),
+    "paper's files cut": (cut_paper_file("bow_tr_counts.mat"), ["bow_tr_counts.mat", "cannot be read"]),
+}
+
+
+@pytest.mark.parametrize(("write", "names"), BROKEN.values(), ids=BROKEN)
+def test_mistakes_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], write: Callable[[Path], Path], names: list[str]
+) -> None:
+    folder, cache = tmp_path / "counts", tmp_path / "cache"
+    folder.mkdir()
+    args = ["--data=CountsDataModule", f"--data.path={write(folder)}", f"--data.cache_dir={cache}", *SMALL]
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", *args, f"--trainer.default_root_dir={tmp_path}"])
+    assert stop.value.code == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("Corpus: ")]
+    assert 1 <= len(said) <= 2, said
+    assert said[0].startswith("error: ")
+    assert all(name in said[0] for name in names), said[0]
+    assert len(said[0]) < 700
+    assert not Path("pwned").exists()
+    left = [path.name for path in (cache / "corpora").glob("*") if path.suffix != ".lock"] if cache.exists() else []
+    assert all(not name.startswith(".") for name in left), left
+
+
+DOCUMENTS: dict[str, tuple[str, list[str]]] = {
+    "too few": ("document\na\n", ["1 rows", "90 documents"]),
+    "other split": ("document,split\n" + "".join(f"{n},dev\n" for n in range(90)), ["'dev'", "90 rows"]),
+    "repeated": ("document\n" + "a\n" * 90, ["repeated", "'document'"]),
+    "no column": ("name\n" + "a\n" * 90, ["name", "--data.document_column"]),
+    "not there": ("", ["cannot be read"]),
+}
+
+
+@pytest.mark.parametrize(("content", "names"), DOCUMENTS.values(), ids=DOCUMENTS)
+def test_mistakes_in_the_table_of_documents_are_named(tmp_path: Path, content: str, names: list[str]) -> None:
+    (tmp_path / "documents.csv").write_text(content)
+    with pytest.raises(UserError, match=r"data\.documents") as caught:
+        module(tmp_path, write_npz(tmp_path, X, VOCAB), documents=tmp_path / "documents.csv").build()
+    assert all(name in str(caught.value) for name in names)
+
+
+def test_a_document_that_is_not_listed_is_named(tmp_path: Path) -> None:
+    LONG.write_parquet(tmp_path / "counts.parquet")
+    (tmp_path / "documents.csv").write_text("document\na\nc\n")
+    with pytest.raises(UserError, match=r"'b', which data\.documents does not list"):
+        module(tmp_path, tmp_path / "counts.parquet", documents=tmp_path / "documents.csv").build()
+
+
+# What is kept.
+
+
+def test_the_cache_follows_content_not_times(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write_npz(tmp_path, X, VOCAB)
+    first = module(tmp_path, path).corpus
+    os.utime(path, (0, 0))
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    path.rename(moved / path.name)
+    write_vocab(moved, VOCAB)
+    caplog.clear()
+    assert_equal(module(tmp_path, moved / path.name).corpus, first)
+    assert "reused from" in caplog.text
+    changed = X.copy()
+    changed[0, 0] += 1
+    assert_holds(module(tmp_path, write_npz(tmp_path, changed, VOCAB)).corpus, changed, VOCAB)
+    assert_holds(module(tmp_path, write_npz(tmp_path, X, VOCAB[::-1])).corpus, X, VOCAB[::-1])
+    other = module(tmp_path, moved / path.name, seed=1).corpus
+    assert not other.documents.equals(first.documents)
+
+
+def test_no_piece_grows_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("etm_app.data.counts.formats.CHUNK", 100)
+    monkeypatch.setattr("etm_app.data.counts.formats.BLOCK", 1000)
+    x = planted_counts(600)
+    for name in FORMATS:
+        (tmp_path / name).mkdir()
+        FORMATS[name](tmp_path / name, x, VOCAB)
+
+    def files(format: str, pattern: str) -> tuple[list[Path], str]:
+        return sorted((tmp_path / format).glob(pattern)), "data.path"
+
+    readers = [
+        Npz(*files("npz", "*.npz"), VOCAB),
+        MatrixMarket(*files("mtx", "*.mtx"), VOCAB),
+        Uci(*files("uci", "docword*"), VOCAB),
+        SvmLight(*files("svmlight", "part*"), VOCAB, None),
+        LongTable(*files("parquet", "*.parquet"), None, ("document", "term", "count")),
+    ]
+    for reader in readers:
+        sizes = [len(documents) for documents, _, _ in reader.entries()]
+        assert sum(sizes) == (x > 0).sum()
+        assert max(sizes) <= 250
+        assert len(sizes) > 20
+    monkeypatch.setattr("etm_app.data.counts.entries.CHUNK", 100)
+    for order in ("in order", "mixed"):
+        (tmp_path / order).mkdir()
+        sorter = EntrySorter(tmp_path / order, len(VOCAB))
+        rows, words = x.nonzero()
+        mixed = np.random.default_rng(0).permutation(len(rows)) if order == "mixed" else np.arange(len(rows))
+        sorter.append(rows[mixed], words[mixed], x[rows, words][mixed])
+        pieces = list(sorter.documents(len(x)))
+        assert sum(len(indptr) - 1 for indptr, _, _ in pieces) == len(x)
+        assert max(len(indices) for _, indices, _ in pieces) <= 100 + len(VOCAB)
+        assert not list((tmp_path / order).iterdir())
