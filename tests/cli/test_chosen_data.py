@@ -9,8 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etm_app.cli.chosen_data import arguments_of, choose_data
-from etm_app.cli.chosen_data import DATA_MODULES
+from etm_app.cli.chosen_data import DATA_MODULES, arguments_of, choose_data
 from etm_app.cli.main import main
 from tests.conftest import SMALL
 

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etm_app.report import survey as module
 from etm_app.data.corpus import BowCorpus, BowDataset
 from etm_app.model import ETM
+from etm_app.report import survey as module
 from etm_app.report.survey import Survey, survey, survey_of
 from tests.planted import SPLITS, VOCAB, planted_counts
 
