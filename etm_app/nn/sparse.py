@@ -75,6 +75,22 @@ def _by_word(batch: BowBatch) -> ByWord:
     return batch.by_word
 
 
+def _matmul_gradient(batch: BowBatch, counts: Tensor, grad: Tensor) -> Tensor:
+    """Counts, transposed, times the gradient [B, H]; [V, H]."""
+    words = _by_word(batch)
+    return _sum_rows(grad.contiguous(), words.documents, words.indptr, counts.index_select(0, words.order))
+
+
+def _likelihood_gradients(
+    batch: BowBatch, ratio: Tensor, theta: Tensor, beta: Tensor, grad: Tensor
+) -> tuple[Tensor, Tensor]:
+    """With r = counts / p: d/dtheta_d = Σ_v r_dv beta_v and d/dbeta_v = Σ_d r_dv theta_d, each scaled by grad_d [B]."""
+    words = _by_word(batch)
+    of_theta = _sum_rows(beta.contiguous(), batch.indices, batch.indptr, ratio) * grad[:, None]
+    of_beta = _sum_rows(theta * grad[:, None], words.documents, words.indptr, ratio.index_select(0, words.order))
+    return of_theta, of_beta
+
+
 class _Matmul(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, weight: Tensor, counts: Tensor, batch: BowBatch) -> Tensor:
@@ -84,9 +100,7 @@ class _Matmul(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
-        words = _by_word(ctx.batch)
-        grad = grad.contiguous()
-        return _sum_rows(grad, words.documents, words.indptr, ctx.counts.index_select(0, words.order)), None, None
+        return _matmul_gradient(ctx.batch, ctx.counts, grad), None, None
 
 
 class _LogLikelihood(torch.autograd.Function):
@@ -110,9 +124,5 @@ class _LogLikelihood(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[no-untyped-def]
-        # With r = counts / p: d/dtheta_d = Σ_v r_dv beta_v and d/dbeta_v = Σ_d r_dv theta_d, each scaled by grad_d.
         theta, beta, ratio = ctx.saved_tensors
-        batch, words = ctx.batch, _by_word(ctx.batch)
-        grad_theta = _sum_rows(beta.contiguous(), batch.indices, batch.indptr, ratio) * grad[:, None]
-        grad_beta = _sum_rows(theta * grad[:, None], words.documents, words.indptr, ratio.index_select(0, words.order))
-        return grad_theta, grad_beta, None, None
+        return *_likelihood_gradients(ctx.batch, ratio, theta, beta, grad), None, None

@@ -22,6 +22,12 @@ def test_a_topic_is_active_from_a_tenth_of_its_part() -> None:
     assert active_topics(torch.tensor([0.9, 0.07, 0.026, 0.004])) == 3
 
 
+def test_a_single_topic_is_active() -> None:
+    metric = TopicUsage(1)
+    metric.update(torch.ones(3, 1), torch.zeros(3, 1), torch.ones(3, dtype=torch.bool))
+    assert active_topics(metric.compute()["share"]) == 1
+
+
 def test_pairs_are_duplicates_from_eight_words_of_ten() -> None:
     first = np.arange(10)
     eight, seven = np.r_[first[:8], 20, 21], np.r_[first[:7], 30, 31, 32]
