@@ -101,7 +101,6 @@ class Encoder(nn.Module):
         mu, logvar = posterior.chunk(2, -1)
         return mu, logvar, (tokens > 0).to(tokens.dtype)
 
-    @torch.no_grad()
     def measure(self, batches: Iterable[BowBatch], beta: Tensor) -> None:
         """Fix the statistics of the normalization to those of these documents, however they are batched.
 
@@ -115,11 +114,12 @@ class Encoder(nn.Module):
         self.eval()
         moments = torch.zeros(2, self.norm.mean.numel(), dtype=torch.float64, device=self.weight.device)
         num_documents = torch.zeros((), dtype=torch.float64, device=self.weight.device)
-        for batch in batches:
-            mu, _, known = self._unnormalized(batch, batch.counts, beta)
-            mu = mu.double() * known
-            moments += torch.stack((mu.sum(0), mu.square().sum(0)))
-            num_documents += known.sum()
+        with torch.no_grad():
+            for batch in batches:
+                mu, _, known = self._unnormalized(batch, batch.counts, beta)
+                mu = mu.double() * known
+                moments += torch.stack((mu.sum(0), mu.square().sum(0)))
+                num_documents += known.sum()
         mean, square = moments / num_documents.clamp(min=1)
         self.norm.mean.copy_(mean)
         self.norm.variance.copy_((square - mean.square()).clamp(min=0))
@@ -156,7 +156,6 @@ class DocumentNorm(nn.Module):
         return (mu - mean) * (variance + self.EPSILON).rsqrt()
 
 
-@torch.no_grad()
 def evidence(batch: BowBatch, counts: Tensor, beta: Tensor) -> Tensor:
     """What a document's words say of its topics: log of the expected number of them from each, all as likely before.
 
@@ -171,8 +170,9 @@ def evidence(batch: BowBatch, counts: Tensor, beta: Tensor) -> Tensor:
     Returns:
         log(`FEWEST` + expected number), [B, K].
     """
-    shares = beta / beta.sum(1, keepdim=True).clamp(min=sparse.MIN_PROBABILITY)  # a word of no topic says nothing
-    return (FEWEST + sparse.matmul(batch, counts, shares)).log()
+    with torch.no_grad():
+        shares = beta / beta.sum(1, keepdim=True).clamp(min=sparse.MIN_PROBABILITY)  # a word of no topic says nothing
+        return (FEWEST + sparse.matmul(batch, counts, shares)).log()
 
 
 def kl_to_standard_normal(mu: Tensor, logvar: Tensor) -> Tensor:
