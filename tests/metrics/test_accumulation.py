@@ -55,7 +55,9 @@ BATCHES: dict[str, tuple[Callable[[], Metric], tuple[object, ...], tuple[object,
 def test_two_processes_find_what_one_finds(
     make: Callable[[], Metric], one: tuple[object, ...], other: tuple[object, ...]
 ) -> None:
-    assert values(two_processes(make, one, other)) == values(one_process(make, one, other))
+    expected = one_process(make, one, other)
+    assert values(two_processes(make, one, other)) == values(expected)
+    assert all(state.dtype == torch.float64 for state in expected.metric_state.values())
 
 
 BIG = 2.0**24  # float32 has no number between this and the next even one
@@ -86,6 +88,4 @@ LARGE: dict[str, tuple[Callable[[], Metric], tuple[object, ...], tuple[object, .
 def test_a_small_batch_after_large_ones_is_not_lost(
     make: Callable[[], Metric], large: tuple[object, ...], small: tuple[object, ...], expected: dict[str, object]
 ) -> None:
-    metric = one_process(make, large, small)
-    assert values(metric) == expected
-    assert all(value.dtype == torch.float64 for value in metric.metric_state.values())
+    assert values(one_process(make, large, small)) == expected

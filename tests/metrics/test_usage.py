@@ -33,3 +33,9 @@ def test_pairs_are_duplicates_from_eight_words_of_ten() -> None:
     eight, seven = np.r_[first[:8], 20, 21], np.r_[first[:7], 30, 31, 32]
     assert duplicate_topics(np.array([first, eight, seven, first[::-1]])) == 3  # the first, eight and the reverse
     assert duplicate_topics(np.array([first])) == 0
+
+
+def test_ten_words_of_a_topic_count_as_duplicates() -> None:
+    """Seven of the first ten are shared, and the eleventh."""
+    one = np.r_[np.arange(7), 10, 11, 12, 40]
+    assert duplicate_topics(np.array([one, np.r_[np.arange(7), 20, 21, 22, 40]])) == 0

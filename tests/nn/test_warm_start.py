@@ -59,9 +59,7 @@ def directions(x: np.ndarray, rho_size: int, seed: int) -> np.ndarray:
     lengths = np.linalg.norm(weights, axis=1, keepdims=True)
     left, values, right = np.linalg.svd(np.divide(weights, lengths, out=np.zeros_like(weights), where=lengths > 0))
     rank = min(rho_size, len(x) - 1, x.shape[1] - 1)
-    signs = np.sign(
-        left[np.abs(left).argmax(axis=0), range(len(left))]
-    )  # a vector's sign is nobody's, but noise has one
+    signs = np.sign(left[np.abs(left).argmax(axis=0), range(len(left))])  # a vector's sign is free, but noise has one
     rho = np.random.default_rng(seed).normal(0, 0.01, (x.shape[1], rho_size))
     rho[:, :rank] += (signs[:rank] * right[:rank].T) * np.sqrt(values[:rank])
     return rho / np.linalg.norm(rho, axis=1, keepdims=True)
