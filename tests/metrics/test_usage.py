@@ -20,6 +20,7 @@ def test_nothing_without_documents() -> None:
 
 def test_a_topic_is_active_from_a_tenth_of_its_part() -> None:
     assert active_topics(torch.tensor([0.9, 0.07, 0.026, 0.004])) == 3
+    assert active_topics(torch.tensor([0.925, 0.1 / 4, 0.1 / 4, 0.0249], dtype=torch.float64)) == 3
 
 
 def test_a_single_topic_is_active() -> None:
