@@ -110,7 +110,7 @@ class _LogLikelihood(torch.autograd.Function):
         pattern = torch.sparse_csr_tensor(
             batch.indptr,
             batch.indices,
-            torch.zeros(len(counts), dtype=theta.dtype, device=theta.device),
+            theta.new_zeros(len(counts)),
             size=(len(batch), batch.vocab_size),
             check_invariants=False,
         )

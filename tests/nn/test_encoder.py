@@ -320,6 +320,23 @@ def test_nothing_is_measured_without_normalization_and_of_no_documents() -> None
     assert module.norm.variance.tolist() == [0.0] * NUM_TOPICS
 
 
+def test_one_document_is_measured_as_it_is() -> None:
+    module = normalized_encoder()
+    batch = batch_of(many_documents()[1:2])
+    module.measure([batch], beta_of(module))
+    assert module.norm.variance.tolist() == pytest.approx([0.0] * NUM_TOPICS, abs=1e-12)
+    assert module.eval()(batch, batch.counts, beta_of(module))[0].abs().max() < 1e-3  # its own mean is taken off
+
+
+def test_everything_is_made_where_the_module_is() -> None:
+    """On whatever device: here another one is the default, on which nothing can be mixed with tensors of the CPU."""
+    module, batch = normalized_encoder(), batch_of(many_documents())
+    beta = beta_of(module)
+    with torch.device("meta"):
+        module.train()(batch, batch.counts, beta)[0].sum().backward()
+        module.measure([batch], beta)
+
+
 def test_a_running_average_stands_in_until_the_statistics_are_measured() -> None:
     """A tenth of the way to each batch's, from mean 0 and variance 1; documents without words do not count."""
     norm = DocumentNorm(2).train()
