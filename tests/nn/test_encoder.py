@@ -354,3 +354,18 @@ def test_a_running_average_stands_in_until_the_statistics_are_measured() -> None
     expected = (torch.tensor([[1.0, 2.0]]) - before["mean"]) / (before["variance"] + 1e-5).sqrt()
     torch.testing.assert_close(out, expected)
     assert all(torch.equal(norm.state_dict()[name], value) for name, value in before.items())
+
+
+def test_a_document_alone_is_its_own_mean() -> None:
+    norm = DocumentNorm(2).train()
+    assert norm(torch.tensor([[3.0, -4.0]]), torch.ones(1, 1)).tolist() == [[0, 0]]
+    torch.testing.assert_close(norm.mean, torch.tensor([0.3, -0.4]))
+    torch.testing.assert_close(norm.variance, torch.tensor([0.9, 0.9]))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_statistics_keep_the_type_of_the_module(dtype: torch.dtype) -> None:
+    norm, mu = DocumentNorm(2).to(dtype).train(), torch.tensor([[1.0, 2.0], [3.0, 2.0]])
+    torch.testing.assert_close(norm(mu, torch.ones(2, 1)), torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), rtol=1e-4, atol=0)
+    torch.testing.assert_close(norm.mean, torch.tensor([0.2, 0.2], dtype=dtype))
+    assert norm.variance.dtype == dtype
