@@ -16,14 +16,13 @@ from tables import show
 from etm_app import ETM, BowBatch, BowCorpus
 from etm_app.data.corpus import BowDataset
 from etm_app.data.resident import ResidentDataset
-from etm_app.nn import sparse
-from etm_app.nn.encoder import kl_to_standard_normal
+from etm_app.nn.elbo import kl_to_standard_normal, log_likelihood
 
 
 def gradients(model: ETM, batch: BowBatch) -> dict[str, torch.Tensor]:
     """Of the negative ELBO at the posterior's mean: of the sample's noise each device has its own."""
     mu, logvar = model.encoder(batch, batch.counts, model.topics())
-    likelihood = sparse.log_likelihood(batch, batch.counts, mu.softmax(-1), model.topics())
+    likelihood = log_likelihood(batch, batch.counts, mu.softmax(-1), model.topics())
     ((kl_to_standard_normal(mu, logvar).sum() - likelihood.sum()) / len(batch)).backward()
     return {name: p.grad.cpu().double() for name, p in model.named_parameters() if p.grad is not None}
 

@@ -23,7 +23,7 @@ from tables import show
 
 from etm_app import ETM, BowBatch, BowCorpus
 from etm_app.data.corpus import BowDataset
-from etm_app.nn import sparse
+from etm_app.nn import elbo, sparse
 
 
 @dataclass
@@ -91,7 +91,7 @@ def pieces(model: ETM, optimizer: torch.optim.Optimizer, fetch: Callable[[], Bow
 
     def decode() -> None:
         words = beta.detach().requires_grad_()
-        torch.autograd.grad(sparse.log_likelihood(batch, batch.counts, theta, words).sum(), (theta, words))
+        torch.autograd.grad(elbo.log_likelihood(batch, batch.counts, theta, words).sum(), (theta, words))
 
     def gradient_of(out: torch.Tensor, *inputs: torch.Tensor) -> Callable[[], Any]:
         gradient = torch.ones_like(out)

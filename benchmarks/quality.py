@@ -27,7 +27,8 @@ from etm_app.metrics.agreement import topic_agreement
 from etm_app.metrics.perplexity import Perplexity
 from etm_app.metrics.topics import npmi_coherence, topic_diversity
 from etm_app.metrics.usage import duplicate_topics
-from etm_app.nn.sparse import log_likelihood, num_tokens
+from etm_app.nn.elbo import log_likelihood
+from etm_app.nn.sparse import num_tokens
 
 Model = Literal["ours", "paper", "embedded-topic-model", "tomotopy", "gensim", "sklearn", "nmf"]
 PARTS = {

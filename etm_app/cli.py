@@ -168,7 +168,6 @@ class ETMCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Without validation documents there is no best model: keep the last, and train to the end."""
-        self.model.starts_anew = self._get(self.config, "ckpt_path") is None
         if not _has_documents(self.datamodule, "val_dataloader"):
             rank_zero_info("No validation documents: best.ckpt will be the model of the last epoch.")
             self._get(self.config_init, "checkpoint").monitor = None

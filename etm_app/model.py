@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import Metric
 
@@ -27,7 +27,10 @@ from etm_app.metrics.elbo import Elbo
 from etm_app.metrics.perplexity import Perplexity
 from etm_app.metrics.usage import TopicUsage
 from etm_app.nn import sparse
-from etm_app.nn.encoder import Activation, Encoder, kl_to_standard_normal
+from etm_app.nn.anchor import Anchor
+from etm_app.nn.elbo import kl_to_standard_normal, log_likelihood
+from etm_app.nn.encoder import Activation, Encoder
+from etm_app.nn.prior import Prior, PriorKind
 from etm_app.nn.topics import Topics
 from etm_app.nn.warm_start import MAX_DOCUMENTS, warm_start
 
@@ -35,27 +38,31 @@ __all__ = ["ETM"]
 
 # Documents that the statistics of the normalization are measured over: enough for them to be known to one per cent.
 MAX_MEASURED = 8_000
-# Where topics leave half of the perplexity of the words' frequencies, the anchor begins to give way, at this power; at
-# less the fewer documents there are, for few are explained without being understood.
-ANCHORED, GIVES_WAY, MANY_DOCUMENTS = 0.5, 6, 5_000
-POINTS = 32  # of a document's posterior, in pairs on both sides of its mean, that theta is averaged over
-PRIOR_POINTS = 4_000  # of the prior, at least, for the mean of theta under it
 TRANSFORMED = 1_000  # texts at once
+# What versions before called the parts of the model's state.
+OLD_NAMES = {
+    "prior_mean": "prior.mean",
+    "prior_log_scale": "prior.log_scale",
+    "topics.rho_anchor": "anchor.rho",
+    "topics.alpha_anchor": "anchor.alpha",
+    "topics.word_weight": "anchor.document_frequency",
+    "topics.log_frequency": "anchor.log_frequency",
+}
 
 
 class ETM(LightningModule):
     """Embedded Topic Model (Dieng, Ruiz, Blei: Topic Modeling in Embedding Spaces, arXiv 1907.04907).
 
-    A document's topic proportions are theta = softmax(delta), delta ~ N(0, I); each of its words comes from
-    topic k with probability theta_k, and then is v with probability beta_kv = softmax_v(rho alpha_k).
-    Trained by maximizing the evidence lower bound with an amortized Gaussian posterior of delta.
+    A document's topic proportions are theta = softmax(delta), in the paper with delta = z ~ N(0, I); each of its words
+    comes from topic k with probability theta_k, and then is v with probability beta_kv = softmax_v(rho alpha_k).
+    Trained by maximizing the evidence lower bound with an amortized Gaussian posterior of z.
 
     The arguments from ``warm_start`` to ``learn_prior`` add to the paper's model; configs/paper.yaml turns
     all of them off.
 
-    With ``prior: dirichlet`` delta = log Φ(z) / c, z ~ N(0, I), Φ the normal distribution function: theta is then a
-    normalized vector of Beta(c, 1) variables, which is Dirichlet(c, …, c) in the limit of small c. Most topics are all
-    but absent from a document then, at no cost to the bound, and a few of them are there.
+    With ``prior: dirichlet`` delta = log Φ(z) / c, Φ the normal distribution function: theta is then nearly
+    Dirichlet(c, …, c) (`nn.prior`). Most topics are all but absent from a document then, at no cost to the bound, and a
+    few of them are there.
 
     Args:
         vocab_size: V, the number of words; the command line takes it from the data.
@@ -102,7 +109,7 @@ class ETM(LightningModule):
         word_dropout: ClosedUnitInterval = 0.6,
         normalize_posterior: bool = True,
         e_step: bool = True,
-        prior: Literal["normal", "dirichlet"] = "dirichlet",
+        prior: PriorKind = "dirichlet",
         learn_prior: bool = True,
         optimizer: OptimizerCallable = lambda params: torch.optim.Adam(
             params, lr=0.005, weight_decay=1.2e-6, fused=True
@@ -129,31 +136,25 @@ class ETM(LightningModule):
         self.embeddings = embeddings
         self.warm_start = warm_start
         self.embedding_scale = embedding_scale
-        self.anchor = anchor
         self.word_dropout = word_dropout
-        self.prior = prior
+        # The order of the parts is that of the optimizer's state in checkpoints.
+        self.prior = Prior(num_topics, prior, learn_prior)
         self.encoder = Encoder(vocab_size, num_topics, t_hidden_size, theta_act, enc_drop, normalize_posterior, e_step)
         self.topics = Topics(vocab_size, num_topics, rho_size, train_embeddings)
-        self.prior_mean = nn.Parameter(torch.zeros(num_topics), learn_prior)
-        # A Dirichlet starts with parameters that sum to 2: about as many topics in a document.
-        scale = num_topics / 2 if prior == "dirichlet" else 1.0
-        self.prior_log_scale = nn.Parameter(torch.tensor(scale).log(), learn_prior)
-        points = torch.randn(POINTS // 2, num_topics, generator=torch.Generator().manual_seed(0))
-        self.register_buffer("_points", torch.cat((points, -points)), persistent=False)
-        self._points: Tensor
+        self.anchor = Anchor(anchor)
+        # Whether training has begun: embeddings that were placed, or learned, are not placed again.
+        self.register_buffer("placed", torch.tensor(False))
+        self.placed: Tensor
+        self.register_load_state_dict_pre_hook(_rename)  # type: ignore[no-untyped-call]
         self.vocab_size = vocab_size
         self.vocab: list[str] | None = None
         self.analyzer: dict[str, Any] | None = None  # how texts become words of the vocabulary: Analyzer's settings
-        # Lightning does not tell a model in time whether a checkpoint follows; without this, a start would be computed
-        # for nothing, and from a file of embeddings that is no longer needed.
-        self.starts_anew = True
         self.train_elbo = Elbo()
         self.elbo = Elbo()
         self.perplexity = Perplexity()
         self.usage = TopicUsage(num_topics)
         self.training_set: BowDataset | None = None  # what coherence and the other statistics are counted over
-        self._evaluated_beta: Tensor | None = None
-        self._num_documents = 1  # in training
+        self._beta_by_word: Tensor | None = None  # during an evaluation
         self._seed = 0
         self._epoch_start = 0.0
         self._measured = True  # whether the encoder's statistics are those of its weights
@@ -179,6 +180,12 @@ class ETM(LightningModule):
                 f"data: the vocabulary has {len(vocab)} words, the model was made for {self.vocab_size}; "
                 "expected as many: use the data that it was trained on, or train anew."
             )
+        if vocab is not None and self.placed and self.vocab is not None and self.vocab != list(vocab):
+            raise UserError(
+                f"data: another vocabulary than the model was trained on ({len(set(vocab) & set(self.vocab))} of "
+                f"{len(vocab)} words are the same, or they are in another order); expected the same: "
+                "use the data that it was trained on, or train a new ETM."
+            )
         if vocab is not None:
             self.analyzer = getattr(datamodule, "analyzer_settings", None)
         if vocab is not None or self.vocab is None:
@@ -188,27 +195,33 @@ class ETM(LightningModule):
         if stage == "fit":
             self._seed = torch.initial_seed()
             if self.training_set is not None:
-                self._num_documents = max(len(self.training_set), 1)
-            if self.starts_anew:
-                self._start()
+                self.anchor.num_documents = max(len(self.training_set), 1)
 
-    def _start(self) -> None:
-        """Place the embeddings; before the processes are joined, which then all take those of the first."""
+    def on_fit_start(self) -> None:
+        """Place the embeddings, once in a model's life; here it is known whether a checkpoint has restored them."""
+        if not self.placed:
+            self._place()
+            self.placed.fill_(True)
+
+    def _place(self) -> None:
         given = self.read_embeddings(self._known_vocab())
         if given is not None:
             rank_zero_info(f"Embeddings: {given.coverage} in {self.embeddings}")
-            with torch.no_grad():
-                self.topics.rho.copy_(torch.from_numpy(given.vectors))
+            self.topics.place(torch.from_numpy(given.vectors), self.alpha)
         if self.warm_start and self.training_set is not None:
             counts = self.training_set.sample(MAX_DOCUMENTS).counts()
             num_topics, rho_size = self.topics.alpha.shape
             directions = None if given is None else given.directions()
             seed = self._seed % 2**32
-            rho, alpha = warm_start(counts, num_topics, rho_size, self.embedding_scale, seed, directions)
+            start = warm_start(counts, num_topics, rho_size, self.embedding_scale, seed, directions)
+            # All processes take the first one's: arithmetic on several machines need not agree to the last bit.
+            rho, alpha = map(torch.from_numpy, self.trainer.strategy.broadcast(start))
+            self.topics.place(rho, alpha)
             # Plus one: a word of no document here is held as well, if loosely.
             documents = (np.bincount(counts.indices, minlength=self.vocab_size) + 1) / (counts.shape[0] + 1)
             tokens = np.bincount(counts.indices, counts.data, minlength=self.vocab_size) + 1
-            self.topics.place(*map(torch.from_numpy, (rho, alpha, documents, tokens / tokens.sum())))
+            frequencies = map(torch.from_numpy, (documents, tokens / tokens.sum()))
+            self.anchor.place(self.rho, self.alpha, *frequencies)
         elif given is None and not self.topics.rho.requires_grad:
             rank_zero_warn("train_embeddings: false without a warm start; the word embeddings rho stay random.")
 
@@ -244,56 +257,16 @@ class ETM(LightningModule):
         seen = batch.counts
         if self.word_dropout:
             seen = seen * (torch.rand_like(seen) >= self.word_dropout)
-        beta = self.topics()
-        mu, logvar = self.encoder(batch, seen, beta)
+        beta_by_word = self.topics()
+        mu, logvar = self.encoder(batch, seen, beta_by_word)
         z = mu + torch.randn_like(mu) * (0.5 * logvar).exp()
-        loss, log_likelihood = self._negative_elbo(batch, mu, logvar, self._proportions(z), beta, self.train_elbo)
-        if not self.anchor or self.topics.rho_anchor is None:
-            return loss
-        return loss + self._anchor_weight(self.topics.unexplained(batch, log_likelihood)) * self.topics.drift()
-
-    def _anchor_weight(self, unexplained: Tensor) -> Tensor:
-        """The anchor, less of it where topics explain much and where documents are many."""
-        power = GIVES_WAY * min(1.0, self._num_documents / MANY_DOCUMENTS)
-        gives_way = (unexplained / ANCHORED).clamp(max=1).pow(power)
-        weight: Tensor = self.anchor * min(1.0, MAX_DOCUMENTS / self._num_documents) * gives_way
-        return weight
-
-    def _proportions(self, z: Tensor) -> Tensor:
-        """Proportions theta = softmax(delta) for z ~ N(0, I) under the prior."""
-        delta = torch.special.log_ndtr(z) if self.prior == "dirichlet" else z
-        theta: Tensor = (self.prior_mean + self.prior_log_scale.exp() * delta).softmax(-1)
-        return theta
-
-    def _theta(self, mu: Tensor, logvar: Tensor) -> Tensor:
-        """Proportions of documents by their posterior: its mean, or as in the paper those of the mean of delta."""
-        if self.prior == "normal":
-            return self._proportions(mu)
-        scale, theta = (0.5 * logvar).exp(), torch.zeros_like(mu)
-        for point in self._points.unbind():
-            theta += self._proportions(mu + scale * point)
-        return theta / len(self._points)
-
-    def _prior_theta(self) -> Tensor:
-        """Mean of theta under the prior, [K]."""
-        if self.prior == "normal":
-            return self.prior_mean.softmax(-1)
-        num_topics = len(self.prior_mean)
-        points = torch.randn(-(-PRIOR_POINTS // num_topics), num_topics, generator=torch.Generator().manual_seed(0))
-        # Each one turned round all topics, so that they are alike where the prior's mean is 0.
-        turned = torch.cat([points.roll(topic, 1) for topic in range(num_topics)])
-        return self._proportions(turned.to(self.prior_mean)).mean(0)
-
-    def _negative_elbo(
-        self, batch: BowBatch, mu: Tensor, logvar: Tensor, theta: Tensor, beta: Tensor, metric: Elbo
-    ) -> tuple[Tensor, Tensor]:
-        """The negative ELBO, mean over documents, and the log-likelihood of all of them."""
         # Empty documents add 0 to both: their likelihood is 1 and their posterior the prior.
-        log_likelihood = sparse.log_likelihood(batch, batch.counts, theta, beta).sum()
+        likelihood = log_likelihood(batch, batch.counts, self.prior.theta(z), beta_by_word).sum()
         kl = kl_to_standard_normal(mu, logvar).sum()
         # Kept by a metric of our own: Lightning's log costs as much as a tenth of a step, and averages batch means.
-        metric.update(-log_likelihood, kl, batch.num_nonempty)
-        return (kl - log_likelihood) / max(batch.num_nonempty, 1), log_likelihood.detach()
+        self.train_elbo.update(-likelihood, kl, batch.num_nonempty)
+        penalty: Tensor = self.anchor(self.topics.rho, self.topics.alpha, batch, likelihood.detach())
+        return (kl - likelihood) / max(batch.num_nonempty, 1) + penalty
 
     def on_train_epoch_end(self) -> None:
         """Log the loss, the learning rate and the seconds of the epoch, its validation included."""
@@ -325,7 +298,7 @@ class ETM(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Compute beta once for the whole evaluation."""
-        self._evaluated_beta = self.topics()
+        self._beta_by_word = self.topics()
         self.usage.reset()
 
     on_test_epoch_start = on_predict_epoch_start = on_validation_epoch_start
@@ -339,19 +312,21 @@ class ETM(LightningModule):
         self._evaluate(batch)
 
     def _evaluate(self, batch: BowBatch) -> None:
-        beta, first = self._evaluated_beta, batch.first_half
-        assert beta is not None
+        beta_by_word, first = self._beta_by_word, batch.first_half
+        assert beta_by_word is not None
         if first is None:
             raise RuntimeError("this batch was made without the halves that document completion needs")
-        mu, logvar = self.encoder(batch, batch.counts, beta)
-        theta = self._theta(mu, logvar)
-        self._negative_elbo(batch, mu, logvar, theta, beta, self.elbo)
-        self.usage.update(theta, kl_to_standard_normal(mu, logvar), batch.indptr.diff() > 0)
-        theta = self._theta(*self.encoder(batch, first, beta))
+        mu, logvar = self.encoder(batch, batch.counts, beta_by_word)
+        theta = self.prior.posterior_theta(mu, logvar)
+        kl = kl_to_standard_normal(mu, logvar)
+        likelihood = log_likelihood(batch, batch.counts, theta, beta_by_word)
+        self.elbo.update(-likelihood.sum(), kl.sum(), batch.num_nonempty)
+        self.usage.update(theta, kl, batch.indptr.diff() > 0)
+        theta = self.prior.posterior_theta(*self.encoder(batch, first, beta_by_word))
         second = batch.counts - first
         known = sparse.num_tokens(batch, first) > 0
         tokens = sparse.num_tokens(batch, second) * known
-        self.perplexity.update(sparse.log_likelihood(batch, second, theta, beta), tokens)
+        self.perplexity.update(log_likelihood(batch, second, theta, beta_by_word), tokens)
 
     def on_validation_epoch_end(self) -> None:
         """Log what was measured."""
@@ -362,7 +337,7 @@ class ETM(LightningModule):
         self._log_evaluation("test")
 
     def _log_evaluation(self, stage: str) -> None:
-        self._evaluated_beta = None
+        self._beta_by_word = None
         self._log_metric(self.elbo, stage)
         self._log_metric(self.perplexity, stage, shown="perplexity")
 
@@ -374,8 +349,8 @@ class ETM(LightningModule):
 
     def predict_step(self, batch: BowBatch, batch_idx: int) -> tuple[Tensor, Tensor]:
         """Topic proportions of a batch: theta [B, K] and which documents have words, [B]."""
-        assert self._evaluated_beta is not None
-        return self._theta_of(batch, self._evaluated_beta), batch.indptr.diff() > 0
+        assert self._beta_by_word is not None
+        return self._theta_of(batch, self._beta_by_word), batch.indptr.diff() > 0
 
     # What the model has learned
 
@@ -401,10 +376,10 @@ class ETM(LightningModule):
         self.train(was_training)
         return theta
 
-    def _theta_of(self, batch: BowBatch, beta: Tensor) -> Tensor:
-        theta = self._theta(*self.encoder(batch, batch.counts, beta))
+    def _theta_of(self, batch: BowBatch, beta_by_word: Tensor) -> Tensor:
+        theta = self.prior.posterior_theta(*self.encoder(batch, batch.counts, beta_by_word))
         if batch.num_nonempty < len(batch):
-            theta[batch.indptr.diff() == 0] = self._prior_theta()
+            theta[batch.indptr.diff() == 0] = self.prior.mean_theta()
         return theta
 
     def transform(self, texts: Iterable[str], tokenizer: str | None = None) -> NDArray[np.float32]:
@@ -438,8 +413,8 @@ class ETM(LightningModule):
     def beta(self) -> Tensor:
         """Words of the topics, [K, V], each row on the simplex."""
         with torch.no_grad():
-            beta: Tensor = self.topics()
-        return beta.t().contiguous()
+            beta_by_word: Tensor = self.topics()
+        return beta_by_word.t().contiguous()
 
     @property
     def alpha(self) -> Tensor:
@@ -510,7 +485,14 @@ class ETM(LightningModule):
             )
         self.vocab = trained
         self.analyzer = checkpoint.get("analyzer") or self.analyzer
-        # Absent from a model that has not been placed yet.
-        for name in ("rho_anchor", "alpha_anchor", "word_weight", "log_frequency"):
-            if (anchor := checkpoint["state_dict"].get(f"topics.{name}")) is not None:
-                setattr(self.topics, name, torch.empty_like(anchor, device=self.device))
+
+
+def _rename(model: ETM, state_dict: dict[str, Any], *_: object) -> None:
+    """Take the state that a version before saved: of a trained model, whose embeddings are not placed again."""
+    for old, new in OLD_NAMES.items():
+        if old in state_dict:
+            state_dict[new] = state_dict.pop(old)
+    if "placed" not in state_dict:
+        state_dict["placed"] = torch.ones_like(model.placed)
+        for name, buffer in model.anchor.named_buffers(prefix="anchor"):  # that a model without warm start did not have
+            state_dict.setdefault(name, torch.empty_like(buffer[:0]))

@@ -231,6 +231,5 @@ def test_parameters_are_counted_as_they_are(vocab_size: int, num_topics: int, tr
     moments = sum(state[name].nbytes for state in adam.state.values() for name in ("exp_avg", "exp_avg_sq"))
     assert memory["Adam's moments"] == moments
     assert memory["gradients"] == sum(p.grad.nbytes for p in model.parameters() if p.grad is not None)
-    topics = model.topics
-    topics.place(topics.rho.detach(), topics.alpha.detach(), torch.ones(vocab_size), torch.ones(vocab_size))
-    assert memory["anchors"] == sum(buffer.nbytes for buffer in topics.buffers())
+    model.anchor.place(model.rho, model.alpha, torch.ones(vocab_size), torch.ones(vocab_size))
+    assert memory["anchors"] == sum(buffer.nbytes for buffer in model.anchor.buffers())

@@ -12,18 +12,16 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
-from torch.distributions import Dirichlet, Normal, kl_divergence
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from etm_app.errors import UserError
-from etm_app.model import ETM
+from etm_app.model import ETM, OLD_NAMES
 from etm_app.nn import sparse
-from etm_app.nn.encoder import Activation, kl_to_standard_normal
+from etm_app.nn.prior import PriorKind
 from tests import reference
 from tests.planted import SPLITS, VOCAB, PlantedDataModule, planted_counts
 from tests.reference import assert_close, batch_of, dense
-from tests.strategies import EDGE_CASES
 
 
 def etm(vocab_size: int = len(VOCAB), **kwargs: Any) -> ETM:
@@ -66,54 +64,13 @@ def fit(model: ETM, datamodule: PlantedDataModule, **kwargs: Any) -> Gradients:
 # Against the dense reference
 
 
-def elbo(model: ETM, x: NDArray[np.int64], noise: Tensor) -> Tensor:
-    """The evidence lower bound of each document with one sample of theta, from the parts of the model."""
-    batch = batch_of(x)
-    beta = model.topics()
-    mu, logvar = model.encoder(batch, batch.counts, beta)
-    theta = (mu + noise * (0.5 * logvar).exp()).softmax(-1)
-    return sparse.log_likelihood(batch, batch.counts, theta, beta) - kl_to_standard_normal(mu, logvar).sum(-1)
-
-
-def dense_elbo(model: ETM, x: NDArray[np.int64], noise: Tensor) -> Tensor:
-    """The same as the paper writes it; the encoder's first layer needs `reference.matmul` to be dense."""
-    batch = batch_of(x)
-    beta = (model.topics.alpha @ model.topics.rho.t()).softmax(-1)
-    mu, logvar = model.encoder(batch, batch.counts.double(), beta.t())
-    posterior, prior = Normal(mu, (0.5 * logvar).exp()), Normal(torch.zeros((), dtype=torch.float64), 1.0)
-    theta = (mu + noise * posterior.scale).softmax(-1)
-    return (torch.tensor(x) * (theta @ beta).log()).sum(1) - kl_divergence(posterior, prior).sum(1)
-
-
-@pytest.mark.parametrize("activation", get_args(Activation))
-@pytest.mark.parametrize("x", [*EDGE_CASES.values(), planted_counts(12)], ids=[*EDGE_CASES, "planted"])
-def test_elbo_and_gradients_are_those_of_the_paper(
-    x: NDArray[np.int64], activation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = etm(x.shape[1], theta_act=activation).eval()
-    exact = deepcopy(model).double()
-    noise = torch.randn(len(x), 4, dtype=torch.float64)
-    actual = elbo(model, x, noise.float())
-    monkeypatch.setattr(sparse, "matmul", reference.matmul)
-    expected = dense_elbo(exact, x, noise)
-    # Relative to the number of tokens: a document of one sure word has a log-likelihood of rounding errors.
-    assert_close(actual, expected, at_least=x.sum())
-    for value in (actual, expected):
-        value.sum().backward()
-    gradients, exact_gradients = (
-        [p.grad.double().flatten() for p in of.parameters() if p.grad is not None] for of in (model, exact)
-    )
-    assert len(gradients) >= 8
-    assert_close(torch.cat(gradients), torch.cat(exact_gradients))
-
-
 def test_training_steps_are_the_dense_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a training step consists of: in float64, with sparse sums or dense ones, it is the same."""
     model = etm().double()
     datamodule = PlantedDataModule(batch_size=16)
     actual = fit(deepcopy(model), datamodule)
     monkeypatch.setattr(sparse, "matmul", reference.matmul)
-    monkeypatch.setattr(sparse, "log_likelihood", reference.log_likelihood)
+    monkeypatch.setattr("etm_app.model.log_likelihood", reference.log_likelihood)
     expected = fit(deepcopy(model), datamodule)
     assert len(expected.losses) == 2 * 4
     for ours, theirs in zip(actual.losses, expected.losses, strict=True):
@@ -239,7 +196,7 @@ def test_topics_that_exclude_a_word_break_no_loss(x: NDArray[np.int64], scale: f
         model.topics.alpha.mul_(scale)
         model.topics.rho.mul_(scale)
     assert bool((model.beta == 0).any()) == (scale > 1)
-    loss = -elbo(model, x, torch.randn(len(x), 4)).mean()
+    loss = model.training_step(batch_of(x), 0)
     loss.backward()
     assert loss.isfinite()
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
@@ -293,77 +250,17 @@ def test_theta_is_on_the_simplex_and_a_matter_of_the_document_alone() -> None:
     assert theta.unique(dim=0).shape[0] > 10
 
 
-def many_proportions(model: ETM, points: int = 100_000) -> Tensor:
-    """theta of as many points of the prior."""
+@pytest.mark.parametrize("prior", get_args(PriorKind))
+def test_theta_is_that_of_the_posterior_and_of_empty_documents_that_of_the_prior(prior: PriorKind) -> None:
+    model, batch = etm(prior=prior).eval(), batch_of(planted_counts(5))
     with torch.no_grad():
-        return model._proportions(
-            torch.randn(points, len(model.prior_mean), generator=torch.Generator().manual_seed(1))
-        )
-
-
-@pytest.mark.parametrize("concentration", [0.02, 0.1])
-def test_the_prior_is_nearly_a_dirichlet(concentration: float) -> None:
-    model = etm(prior="dirichlet")
-    with torch.no_grad():
-        model.prior_log_scale.fill_(-np.log(concentration))
-    theta = many_proportions(model).sort(dim=1).values
-    drawn = Dirichlet(torch.full((4,), concentration)).sample((100_000,)).sort(dim=1).values
-    # The largest of the topics, the next, …: their means, and how often they are all but absent.
-    torch.testing.assert_close(theta.mean(0), drawn.mean(0), atol=0.02, rtol=0)
-    absent = [(of < 1e-3).double().mean(0) for of in (theta, drawn)]
-    torch.testing.assert_close(*absent, atol=0.03, rtol=0)
-
-
-def test_the_prior_starts_with_two_topics_in_a_document() -> None:
-    for num_topics in (10, 100):
-        scale = etm(num_topics=num_topics).prior_log_scale.exp().item()
-        assert num_topics / scale == pytest.approx(2)
-    assert etm(prior="normal").prior_log_scale.item() == 0
-
-
-@pytest.mark.parametrize("prior", ["normal", "dirichlet"])
-def test_empty_documents_have_the_mean_of_the_prior(prior: str) -> None:
-    model = etm(prior=prior)
-    with torch.no_grad():
-        model.prior_mean.copy_(torch.tensor([1.0, 0.0, -1.0, 0.5]))
-    theta = model.theta(np.zeros((1, len(VOCAB)), np.int64))[0]
-    expected = model.prior_mean.softmax(-1) if prior == "normal" else many_proportions(model).mean(0)
-    torch.testing.assert_close(theta, expected, atol=0.01, rtol=0)
-
-
-def test_theta_is_the_mean_of_the_posterior() -> None:
-    model, batch = etm(prior="dirichlet"), batch_of(planted_counts(5))
-    with torch.no_grad():
-        mu, logvar = model.eval().encoder(batch, batch.counts, model.topics())
-        noise = torch.randn(20_000, 1, 4, generator=torch.Generator().manual_seed(1))
-        expected = model._proportions(mu + noise * (0.5 * logvar).exp()).mean(0)
+        model.prior.mean.copy_(torch.tensor([1.0, 0.0, -1.0, 0.5]))
     known = batch.indptr.diff() > 0
-    torch.testing.assert_close(model.theta(batch)[known], expected[known], atol=0.1, rtol=0)
-    exact = etm(prior="normal")
-    mu, _ = exact.eval().encoder(batch, batch.counts, exact.topics())
-    torch.testing.assert_close(exact.theta(batch), mu.softmax(-1))
-
-
-@pytest.mark.parametrize(
-    ("num_documents", "expected"),
-    [(10, [2, 2, 2]), (2_500, [2, 2, 2 / 2**3]), (20_000, [2, 2, 2 / 2**6]), (200_000, [0.2, 0.2, 0.2 / 2**6])],
-)
-def test_the_anchor_gives_way_where_topics_explain_many_documents(num_documents: int, expected: list[float]) -> None:
-    """The part of the anchor in the loss, by what the topics leave unexplained of the words: all, a half, a quarter."""
-    weights = []
-    for unexplained in (1.0, 0.5, 0.25):
-        model = etm(8, anchor=2.0)
-        model.topics.place(*(torch.zeros(shape) for shape in ((8, 6), (4, 6))), torch.ones(8), torch.full((8,), 1 / 8))
-        model.topics.unexplained = lambda *args, left=unexplained: torch.tensor(left)  # type: ignore[method-assign]
-        model._num_documents = num_documents
-        with torch.no_grad():
-            model.topics.rho += 1
-        losses = []
-        for model.anchor in (2.0, 0.0):
-            torch.manual_seed(0)
-            losses.append(model.training_step(batch_of(np.ones((3, 8), np.int64)), 0).item())
-        weights.append((losses[0] - losses[1]) / model.topics.drift().item())
-    assert weights == pytest.approx(expected, rel=1e-2)
+    assert 0 < known.sum() < 5
+    theta = model.theta(batch)
+    mu, logvar = model.encoder(batch, batch.counts, model.topics())
+    torch.testing.assert_close(theta[known], model.prior.posterior_theta(mu, logvar)[known].detach())
+    torch.testing.assert_close(theta[~known], model.prior.mean_theta().expand(int((~known).sum()), -1).detach())
 
 
 @pytest.mark.parametrize("train", [True, False])
@@ -458,6 +355,62 @@ def test_a_warm_start_begins_with_other_topics_than_a_cold_one() -> None:
     assert np.mean(pure[0]) > max(0.6, np.mean(pure[1]))
 
 
+@pytest.mark.parametrize("warm_start", [True, False])
+@pytest.mark.parametrize("how", ["the same object", "from its checkpoint", "resumed"])
+def test_what_was_learned_is_not_placed_again(
+    how: str, warm_start: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, run = etm(warm_start=warm_start), trainer()
+    run.fit(model, PlantedDataModule())
+    run.save_checkpoint(tmp_path / "model.ckpt")
+    learned = deepcopy(model.state_dict())
+    monkeypatch.delattr("etm_app.model.warm_start")  # nor computed for nothing
+    if how != "the same object":
+        model = ETM.load_from_checkpoint(tmp_path / "model.ckpt") if how == "from its checkpoint" else etm()
+    model.warm_start = True
+    model.embeddings = tmp_path / "embeddings that are needed no longer.txt"
+    if how == "resumed":  # after the last epoch
+        trainer().fit(model, PlantedDataModule(), ckpt_path=tmp_path / "model.ckpt")
+    else:
+        model.optimizer = lambda params: torch.optim.SGD(params, lr=0.0)
+        trainer(max_epochs=1).fit(model, PlantedDataModule())
+    assert model.anchor.placed == warm_start
+    for name, value in learned.items():
+        assert torch.equal(model.state_dict()[name], value), name
+
+
+def test_a_checkpoint_of_a_model_that_was_not_trained_is_placed(tmp_path: Path) -> None:
+    run = trainer()
+    run.strategy.connect(etm())
+    run.save_checkpoint(tmp_path / "model.ckpt")
+    model = ETM.load_from_checkpoint(tmp_path / "model.ckpt")
+    trainer(max_epochs=1).fit(model, PlantedDataModule())
+    assert model.anchor.placed
+
+
+@pytest.mark.parametrize("warm_start", [True, False])
+def test_a_checkpoint_of_the_version_before_loads(warm_start: bool, tmp_path: Path) -> None:
+    model, run, path = etm(warm_start=warm_start), trainer(max_epochs=1), tmp_path / "model.ckpt"
+    run.fit(model, PlantedDataModule())
+    run.save_checkpoint(path)
+    content = torch.load(path, weights_only=True)
+    new_names = {new: old for old, new in OLD_NAMES.items()}
+    state = {new_names.get(name, name): value for name, value in content["state_dict"].items() if value.numel()}
+    del state["placed"]
+    assert {"prior_mean", "prior_log_scale"} <= set(state)
+    assert ({"topics.rho_anchor", "topics.word_weight"} <= set(state)) == warm_start
+    torch.save({**content, "state_dict": state}, path)
+    x = planted_counts(20, seed=5)
+    assert torch.equal(ETM.load_from_checkpoint(path).theta(x), model.theta(x))
+    resumed = {}
+    for name, parent in (("old", path), ("new", tmp_path / "new.ckpt")):
+        torch.save({**content, "state_dict": state if name == "old" else content["state_dict"]}, parent)
+        resumed[name] = etm(warm_start=warm_start)
+        trainer(max_epochs=3).fit(resumed[name], PlantedDataModule(), ckpt_path=parent)
+    for name, value in resumed["new"].state_dict().items():
+        assert torch.equal(resumed["old"].state_dict()[name], value), name
+
+
 def test_a_checkpoint_is_all_that_is_needed(tmp_path: Path) -> None:
     model, datamodule = etm(theta_act="softplus"), PlantedDataModule()
     run = trainer()
@@ -487,6 +440,10 @@ def test_another_vocabulary_of_the_same_size_is_refused(tmp_path: Path, change: 
     run.save_checkpoint(tmp_path / "model.ckpt")
     with pytest.raises(UserError, match="another vocabulary"):
         trainer().test(etm(), Other(), ckpt_path=tmp_path / "model.ckpt", verbose=False)
+    model = ETM.load_from_checkpoint(tmp_path / "model.ckpt")
+    with pytest.raises(UserError, match="another vocabulary"):
+        trainer().fit(model, Other())
+    assert model.vocab == VOCAB
 
 
 def test_data_of_another_size_are_refused() -> None:

@@ -9,12 +9,14 @@ from torch import Tensor, nn
 from etm_app.data.batch import BowBatch
 from etm_app.nn import sparse
 
-__all__ = ["Activation", "DocumentNorm", "Encoder", "evidence", "kl_to_standard_normal"]
+__all__ = ["Activation", "DocumentNorm", "Encoder", "evidence"]
 
 Activation = Literal["tanh", "softplus", "relu", "rrelu", "leakyrelu", "elu", "selu", "glu"]
 
-# Added to the expected number of words from a topic: from here down they are none. As a Dirichlet prior's alpha.
+# Words, added to the expected number of them from a topic: from here down they are none. As a Dirichlet's alpha.
 FEWEST = 0.05
+# Probability: a word that all topics together give less says nothing of them, and nothing is divided by 0.
+NEVER = 1e-20
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
@@ -29,7 +31,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class Encoder(nn.Module):
-    """q(delta | document) = N(mu, diag(exp(logvar))), with theta = softmax(delta); NN(x; ν) of the paper, section 5.
+    """q(z | document) = N(mu, diag(exp(logvar))), z of `nn.prior`; NN(x; ν) of the paper, section 5.
 
     Two hidden layers over the document's counts divided by its length. The first layer's weight is kept
     [V, H], so that a word is a row. With ``e_step`` their output corrects what the words say of the topics by
@@ -70,23 +72,23 @@ class Encoder(nn.Module):
             nn.init.eye_(self.from_evidence.weight)
         self.norm = DocumentNorm(num_topics) if normalize else None
 
-    def forward(self, batch: BowBatch, counts: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: BowBatch, counts: Tensor, beta_by_word: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior of every document.
 
         Args:
             batch: Documents.
             counts: Values at the batch's non-zeros, [N]: all tokens, or a half of them.
-            beta: Words of the topics, [V, K], for the evidence; no gradient flows into them.
+            beta_by_word: Words of the topics, a word a row, [V, K], for the evidence; no gradient flows into them.
 
         Returns:
             mu and logvar, [B, K] each. For a document without tokens, those of the prior: 0 and 0.
         """
-        mu, logvar, known = self._unnormalized(batch, counts, beta)
+        mu, logvar, known = self._unnormalized(batch, counts, beta_by_word)
         if self.norm is not None:
             mu = self.norm(mu, known)
         return mu * known, logvar * known
 
-    def _unnormalized(self, batch: BowBatch, counts: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _unnormalized(self, batch: BowBatch, counts: Tensor, beta_by_word: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """mu, logvar [B, K] and 1 for documents with tokens, 0 for those without, [B, 1]."""
         tokens = sparse.num_tokens(batch, counts)[:, None]
         tokens = tokens.to(torch.promote_types(self.weight.dtype, tokens.dtype))
@@ -96,17 +98,17 @@ class Encoder(nn.Module):
         posterior = self.posterior(self.dropout(x)).to(tokens.dtype)
         if self.from_evidence is not None:
             with torch.autocast(counts.device.type, enabled=False):
-                seen = evidence(batch, counts, beta).to(self.from_evidence.weight.dtype)
+                seen = evidence(batch, counts, beta_by_word).to(self.from_evidence.weight.dtype)
                 posterior = posterior + self.from_evidence(seen)
         mu, logvar = posterior.chunk(2, -1)
         return mu, logvar, (tokens > 0).to(tokens.dtype)
 
-    def measure(self, batches: Iterable[BowBatch], beta: Tensor) -> None:
+    def measure(self, batches: Iterable[BowBatch], beta_by_word: Tensor) -> None:
         """Fix the statistics of the normalization to those of these documents, however they are batched.
 
         Args:
             batches: Documents.
-            beta: Words of the topics, [V, K].
+            beta_by_word: Words of the topics, a word a row, [V, K].
         """
         if self.norm is None:
             return
@@ -116,7 +118,7 @@ class Encoder(nn.Module):
         num_documents = torch.zeros((), dtype=torch.float64, device=self.weight.device)
         with torch.no_grad():
             for batch in batches:
-                mu, _, known = self._unnormalized(batch, batch.counts, beta)
+                mu, _, known = self._unnormalized(batch, batch.counts, beta_by_word)
                 mu = mu.double() * known
                 moments += torch.stack((mu.sum(0), mu.square().sum(0)))
                 num_documents += known.sum()
@@ -134,7 +136,8 @@ class DocumentNorm(nn.Module):
     (`Encoder.measure`). Until these are measured, a running average stands in.
     """
 
-    EPSILON = 1e-5
+    EPSILON = 1e-5  # added to the variance, as in batch normalization: a topic alike in all documents divides by no 0
+    MOMENTUM = 0.1  # share of the newest batch in the running average, as in torch's batch normalization
 
     def __init__(self, num_topics: int) -> None:
         super().__init__()
@@ -151,38 +154,25 @@ class DocumentNorm(nn.Module):
             mean = (mu * known).sum(0) / num_documents.clamp(min=1)
             variance = ((mu - mean) * known).square().sum(0) / num_documents.clamp(min=1)
             with torch.no_grad():
-                self.mean.lerp_(mean.to(self.mean.dtype), 0.1)
-                self.variance.lerp_(variance.to(self.variance.dtype), 0.1)
+                self.mean.lerp_(mean.to(self.mean.dtype), self.MOMENTUM)
+                self.variance.lerp_(variance.to(self.variance.dtype), self.MOMENTUM)
         return (mu - mean) * (variance + self.EPSILON).rsqrt()
 
 
-def evidence(batch: BowBatch, counts: Tensor, beta: Tensor) -> Tensor:
+def evidence(batch: BowBatch, counts: Tensor, beta_by_word: Tensor) -> Tensor:
     """What a document's words say of its topics: log of the expected number of them from each, all as likely before.
 
     One expectation step of latent Dirichlet allocation (Blei, Ng, Jordan 2003, eq. 6) from equal proportions:
-    a word v comes from topic k with probability beta_vk / Σ_j beta_vj.
+    a word v comes from topic k with probability beta_kv / Σ_j beta_jv.
 
     Args:
         batch: Documents.
         counts: Values at the batch's non-zeros, [N].
-        beta: Words of the topics, [V, K].
+        beta_by_word: Words of the topics, a word a row, [V, K].
 
     Returns:
         log(`FEWEST` + expected number), [B, K].
     """
     with torch.no_grad():
-        shares = beta / beta.sum(1, keepdim=True).clamp(min=sparse.MIN_PROBABILITY)  # a word of no topic says nothing
+        shares = beta_by_word / beta_by_word.sum(1, keepdim=True).clamp(min=NEVER)
         return (FEWEST + sparse.matmul(batch, counts, shares)).log()
-
-
-def kl_to_standard_normal(mu: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mu, exp(logvar)) ‖ N(0, 1)) = ½ (exp(logvar) + mu² − 1 − logvar) of each topic; Kingma and Welling 2014, B.
-
-    Args:
-        mu: [B, K].
-        logvar: [B, K].
-
-    Returns:
-        Nats, [B, K]; their sum over topics is the divergence of the document's posterior.
-    """
-    return 0.5 * (logvar.exp() + mu.square() - 1 - logvar)

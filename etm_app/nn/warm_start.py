@@ -1,7 +1,7 @@
 """Embeddings from the corpus, before the first step.
 
 From a random start all topics first fall onto the corpus' mean and part slowly, if ever. Placed among the words that
-go together, they start apart; the anchor (`Topics.drift`) keeps them from falling together later.
+go together, they start apart; the anchor (`nn.anchor`) keeps them from falling together later.
 """
 
 import numpy as np
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 __all__ = ["MAX_DOCUMENTS", "warm_start"]
 
-MAX_DOCUMENTS = 20_000  # more change the directions little and the time much
-MAX_CLUSTERED_WORDS = 20_000
+MAX_DOCUMENTS = 20_000  # that are decomposed; more change the directions little and the time much
+MAX_CLUSTERED_WORDS = 20_000  # that topics are placed among; rarer ones are in no topic's top words, and take time
 
 
 def warm_start(

@@ -113,7 +113,7 @@ def test_it_is_made_once_for_the_same_weights(monkeypatch: pytest.MonkeyPatch) -
     assert survey_of(model) is first
     assert len(made) == 1
     with torch.no_grad():
-        model.prior_mean[0] += 1
+        model.prior.mean[0] += 1
     changed = survey_of(model)
     assert changed is not None
     assert first is not None

@@ -178,7 +178,7 @@ def test_a_warm_start_keeps_their_directions_and_sets_their_length(run: Run, vec
     np.testing.assert_allclose(rho, 3 * read_embeddings(vectors, VOCAB).directions(), rtol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(rho[1:], axis=1), 3, rtol=1e-5)
     assert isinstance(cli.model, ETM)
-    assert cli.model.topics.rho_anchor is not None
+    assert cli.model.anchor.placed
 
 
 def test_vectors_are_learned_on(run: Run, vectors: Path) -> None:

@@ -1,14 +1,11 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etm_app.nn import warm_start as module
-from etm_app.nn.topics import Topics
 from etm_app.nn.warm_start import warm_start
-from tests.reference import batch_of
 
 
 def block_counts(blocks: int, words: int, documents: int) -> sp.csr_array:
@@ -112,45 +109,3 @@ def test_what_has_no_answer_is_decided_by_the_seed_alone() -> None:
         np.random.seed(state)
         found.append([*warm_start(counts, 15, 4, 1.0, 3), *warm_start(counts, 50, 4, 1.0, 3)])
     assert all(np.array_equal(*pair) for pair in zip(*found, strict=True))
-
-
-def test_drift_is_nothing_at_the_start_and_grows_with_the_distance() -> None:
-    topics = Topics(6, 3, 4, train_embeddings=True)
-    assert topics.drift().item() == 0  # not placed
-    topics.place(torch.randn(6, 4), torch.randn(3, 4), torch.full((6,), 0.5), torch.full((6,), 1 / 6))
-    assert topics.drift().item() == 0
-    with torch.no_grad():
-        topics.rho += 1.0
-        topics.alpha[0] += 3.0
-    assert topics.drift().item() == pytest.approx(6 * 0.5 * (4 * 1.0 + 4 * 9.0 / 3))
-
-
-def test_drift_weighs_words_by_their_frequency() -> None:
-    """Value and gradient against autograd's, in float64."""
-    topics = Topics(5, 3, 4, train_embeddings=True).double()
-    frequency = torch.tensor([0.0, 0.01, 0.02, 0.3, 1.0])
-    topics.place(torch.randn(5, 4), torch.randn(3, 4), frequency, torch.full((5,), 1 / 5))
-    moved = torch.randn(5, 4, dtype=torch.float64)
-    rho = (topics.rho.detach() + moved).requires_grad_()
-    with torch.no_grad():
-        topics.rho += moved
-    expected = (frequency * (rho - topics.rho_anchor).square().sum(1)).sum()
-    (gradient,) = torch.autograd.grad(expected, rho)
-    actual = topics.drift()
-    actual.backward()
-    torch.testing.assert_close(actual, expected.detach())
-    torch.testing.assert_close(topics.rho.grad, gradient)
-    assert topics.alpha.grad is not None
-    assert not topics.alpha.grad.any()
-
-
-def test_what_topics_leave_unexplained_is_perplexity_over_that_of_the_frequencies() -> None:
-    x = np.array([[3, 1, 0], [0, 2, 2], [0, 0, 0]])
-    batch, frequency = batch_of(x), torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
-    topics = Topics(3, 2, 4, train_embeddings=True).double()
-    topics.place(torch.zeros(3, 4), torch.zeros(2, 4), torch.ones(3), frequency)
-    by_frequency = (torch.from_numpy(x) * frequency.log()).sum()
-    assert topics.unexplained(batch, by_frequency).item() == pytest.approx(1)
-    assert topics.unexplained(batch, torch.zeros(())).item() == pytest.approx((by_frequency / 8).exp().item())
-    nothing = batch_of(np.zeros((2, 3), np.int64))
-    assert topics.unexplained(nothing, torch.zeros(())).item() == 1

@@ -1,0 +1,135 @@
+"""The anchor: what holds the embeddings near the place where the warm start put them."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from etm_app.data.batch import BowBatch
+
+__all__ = ["Anchor"]
+
+# The four below were chosen on 20 Newsgroups and three corpora of docstrings: benchmarks/README.md.
+# Perplexity of the topics over that of the words' frequencies: below it the anchor begins to give way. The topics of 20
+# Newsgroups, which need the anchor, stay above it, those of docstrings, which it holds back, do not.
+GIVES_WAY_BELOW = 0.5
+GIVES_WAY_POWER = 6  # of that ratio, without unit: at a quarter 1/64 of the anchor is left, which is as good as none
+# Documents in training: with fewer the power is less in proportion, for few are explained without being understood.
+MANY_DOCUMENTS = 5_000
+# Documents in training: the anchor weighs as much in the sum over a corpus of more as in one of so many, as a prior
+# does. More data have a better place to tell than the start was.
+MOST_DOCUMENTS = 20_000
+
+BUFFERS = ("rho", "alpha", "document_frequency", "log_frequency")
+
+
+class Anchor(nn.Module):
+    """A penalty on the drift of the embeddings, which gives way where topics explain much and documents are many.
+
+    Added to the loss, which is a mean over documents:
+
+        weight · min(1, 20000/D) · min(1, u/0.5)^(6 · min(1, D/5000)) · Σ_v f_v (‖ρ_v − ρ⁰_v‖² + 1/K Σ_k ‖α_k − α⁰_k‖²)
+
+    D: documents in training. u: perplexity of the batch over that of the words' frequencies alone (`unexplained`), a
+    constant to the gradients. f_v: share of the documents with word v; Σ_v f_v is the number of different words of a
+    document. ρ⁰, α⁰: where the embeddings were placed. Like the likelihood, the drift grows with the number of words,
+    and counts frequent ones, by which topics are known, before rare ones.
+
+    Args:
+        weight: Of the penalty; 0 for none.
+    """
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
+        self.num_documents = 1  # D, known when training begins
+        for name in BUFFERS:
+            self.register_buffer(name, torch.empty(0))  # until something is placed
+        self.rho: Tensor
+        self.alpha: Tensor
+        self.document_frequency: Tensor
+        self.log_frequency: Tensor
+        self.register_load_state_dict_pre_hook(_take_shapes)  # type: ignore[no-untyped-call]
+
+    @property
+    def placed(self) -> bool:
+        """Whether there is a place to drift from."""
+        return self.rho.numel() > 0
+
+    def place(self, rho: Tensor, alpha: Tensor, document_frequency: Tensor, frequency: Tensor) -> None:
+        """Measure the drift from these embeddings.
+
+        Args:
+            rho: Of the words, [V, L].
+            alpha: Of the topics, [K, L].
+            document_frequency: Share of the documents with each word, [V].
+            frequency: Share of the tokens that are each word, [V], none of them 0.
+        """
+        self.rho, self.alpha = rho.detach().clone(), alpha.detach().clone()
+        self.document_frequency = document_frequency.to(rho)
+        self.log_frequency = frequency.to(rho.device, torch.promote_types(rho.dtype, torch.float32)).log().to(rho)
+
+    def forward(self, rho: Tensor, alpha: Tensor, batch: BowBatch, log_likelihood: Tensor) -> Tensor:
+        """The penalty of these embeddings.
+
+        Args:
+            rho: Of the words, [V, L].
+            alpha: Of the topics, [K, L].
+            batch: Documents.
+            log_likelihood: Of all of them together, nats.
+
+        Returns:
+            Nats a document, a scalar; 0 where no embeddings were placed.
+        """
+        if not self.weight or not self.placed:
+            return alpha.new_zeros(())
+        return self.strength(self.unexplained(batch, log_likelihood)) * self.drift(rho, alpha)
+
+    def strength(self, unexplained: Tensor) -> Tensor:
+        """What the drift is multiplied by, from u, a scalar."""
+        power = GIVES_WAY_POWER * min(1.0, self.num_documents / MANY_DOCUMENTS)
+        gives_way = (unexplained / GIVES_WAY_BELOW).clamp(max=1).pow(power)
+        strength: Tensor = self.weight * min(1.0, MOST_DOCUMENTS / self.num_documents) * gives_way
+        return strength
+
+    def drift(self, rho: Tensor, alpha: Tensor) -> Tensor:
+        """Σ_v f_v (‖ρ_v − ρ⁰_v‖² + 1/K Σ_k ‖α_k − α⁰_k‖²), a scalar."""
+        words: Tensor = _WeightedDistance.apply(rho, self.rho, self.document_frequency)  # type: ignore[no-untyped-call]
+        topics = F.mse_loss(alpha, self.alpha, reduction="sum") / len(alpha)
+        return words + self.document_frequency.sum() * topics
+
+    def unexplained(self, batch: BowBatch, log_likelihood: Tensor) -> Tensor:
+        """Perplexity of a batch over that of the words' frequencies alone: 1 where topics explain nothing, towards 0.
+
+        Args:
+            batch: Documents.
+            log_likelihood: Of all of them together, nats.
+        """
+        by_frequency = torch.dot(batch.counts.to(self.log_frequency), self.log_frequency.index_select(0, batch.indices))
+        return ((by_frequency - log_likelihood.detach()) / batch.counts.sum().clamp(min=1)).exp()
+
+
+def _take_shapes(anchor: Anchor, state_dict: dict[str, Any], prefix: str, *_: object) -> None:
+    """Make room for what a checkpoint has of the anchor: nothing, if its model was not placed."""
+    for name in BUFFERS:
+        if (found := state_dict.get(prefix + name)) is not None:
+            setattr(anchor, name, torch.empty_like(found, device=getattr(anchor, name).device))
+
+
+class _WeightedDistance(torch.autograd.Function):
+    """Σ weight_v ‖x_v − y_v‖²; autograd's own would hold and pass over five arrays of the size of rho."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        difference = x - y
+        weighted = difference * weight[:, None]
+        ctx.save_for_backward(weighted)
+        return torch.dot(weighted.view(-1), difference.view(-1))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
+        (weighted,) = ctx.saved_tensors
+        return weighted * (2 * grad), None, None

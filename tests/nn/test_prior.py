@@ -1,0 +1,109 @@
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Dirichlet, Normal
+
+from etm_app.nn.prior import Prior, PriorKind
+from tests import reference
+
+MEANS = {"no mean": [0.0] * 4, "a mean": [1.0, 0.0, -1.0, 0.5], "a topic that is nearly all": [4.0, 0.0, -3.0, 0.5]}
+
+
+def prior(kind: PriorKind, mean: list[float], log_scale: float | None = None) -> Prior:
+    made = Prior(len(mean), kind, learned=True)
+    with torch.no_grad():
+        made.mean.copy_(torch.tensor(mean))
+        if log_scale is not None:
+            made.log_scale.fill_(log_scale)
+    return made
+
+
+def exact_mean(made: Prior, mu: Tensor, logvar: Tensor) -> Tensor:
+    """Of theta of each posterior, [B, K]."""
+    mean, scale = made.mean.detach().double().numpy(), made.log_scale.double().exp().item()
+    rows = zip(mu.double().numpy(), logvar.double().numpy(), strict=True)
+    return torch.tensor(np.array([reference.mean_theta(*row, mean, scale, made.kind) for row in rows]))
+
+
+@pytest.mark.parametrize("kind", get_args(PriorKind))
+def test_theta_is_the_softmax_of_delta(kind: PriorKind) -> None:
+    made, z = prior(kind, MEANS["a mean"], 0.3), torch.linspace(-4, 4, 12).reshape(3, 4)
+    g = Normal(0.0, 1.0).cdf(z.double()).log() if kind == "dirichlet" else z.double()
+    weights = (made.mean.double() + np.exp(0.3) * g).exp()
+    torch.testing.assert_close(made.theta(z).double(), weights / weights.sum(1, keepdim=True), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("concentration", [0.02, 0.1])
+def test_it_is_nearly_a_dirichlet(concentration: float) -> None:
+    made = prior("dirichlet", MEANS["no mean"], -np.log(concentration))
+    z = torch.randn(100_000, 4, generator=torch.Generator().manual_seed(1))
+    theta = made.theta(z).detach().sort(dim=1).values
+    drawn = Dirichlet(torch.full((4,), concentration)).sample((100_000,)).sort(dim=1).values
+    # The largest of the topics, the next, …: their means, and how often they are all but absent.
+    torch.testing.assert_close(theta.mean(0), drawn.mean(0), atol=0.02, rtol=0)
+    absent = [(of < 1e-3).double().mean(0) for of in (theta, drawn)]
+    torch.testing.assert_close(*absent, atol=0.03, rtol=0)
+
+
+def test_it_starts_with_two_topics_in_a_document() -> None:
+    for num_topics in (10, 100):
+        scale = Prior(num_topics, "dirichlet", learned=True).log_scale.exp().item()
+        assert num_topics / scale == pytest.approx(2)
+    assert Prior(10, "normal", learned=True).log_scale.item() == 0
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_mean_and_scale_are_learned_if_wanted(learned: bool) -> None:
+    assert [parameter.requires_grad for parameter in Prior(3, "normal", learned).parameters()] == [learned, learned]
+
+
+def test_the_reference_is_that_of_a_known_mean() -> None:
+    """Of two topics, E[sigmoid(delta_1 − delta_2)], the difference normal."""
+    mu, logvar = np.array([0.3, -0.5]), np.array([0.2, -1.0])
+    x = np.linspace(-12, 12, 20_001)
+    weights = np.exp(-(x**2) / 2) / np.exp(-(x**2) / 2).sum()
+    difference = 1.0 + 2.0 * 0.8 + 2.0 * np.sqrt(np.exp(logvar).sum()) * x
+    expected = (weights / (1 + np.exp(-difference))).sum()
+    found = reference.mean_theta(mu, logvar, np.array([1.0, 0.0]), 2.0, "normal")
+    np.testing.assert_allclose(found, [expected, 1 - expected], rtol=1e-9)
+
+
+@pytest.mark.parametrize("mean", MEANS.values(), ids=MEANS)
+def test_the_mean_of_a_dirichlet_prior_is_that_of_theta(mean: list[float]) -> None:
+    made = prior("dirichlet", mean)
+    expected = exact_mean(made, torch.zeros(1, 4), torch.zeros(1, 4))[0]
+    assert expected.sum().item() == pytest.approx(1, abs=1e-8)
+    torch.testing.assert_close(made.mean_theta().detach().double(), expected, rtol=0, atol=2e-3)
+    if not any(mean):
+        torch.testing.assert_close(made.mean_theta().detach(), torch.full((4,), 0.25), rtol=0, atol=1e-6)
+
+
+POSTERIORS = torch.tensor([[0.0, 0.0, 0.0, 0.0], [2.0, 0.5, -1.0, -2.0], [-0.3, 1.5, 1.4, 0.0]])
+
+
+@pytest.mark.parametrize("logvar", [-8.0, -3.0, 0.0])
+@pytest.mark.parametrize("mean", MEANS.values(), ids=MEANS)
+def test_theta_of_a_dirichlet_posterior_is_its_mean(
+    mean: list[float], logvar: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exactly with many samples; with as many as are taken, as near as the posterior is narrow."""
+    logvars = torch.full_like(POSTERIORS, logvar)
+    few = prior("dirichlet", mean)
+    monkeypatch.setattr("etm_app.nn.prior.POSTERIOR_SAMPLES", 20_000)
+    many = prior("dirichlet", mean)
+    expected = exact_mean(few, POSTERIORS, logvars)
+    thetas = [of.posterior_theta(POSTERIORS, logvars).detach().double() for of in (many, few)]
+    torch.testing.assert_close(thetas[0], expected, rtol=0, atol=4e-3)
+    torch.testing.assert_close(thetas[1], expected, rtol=0, atol={-8.0: 2e-3, -3.0: 0.02, 0.0: 0.1}[logvar])
+
+
+def test_theta_of_a_normal_posterior_is_that_of_the_mean_of_delta() -> None:
+    """As the paper has it, which is not the mean of theta."""
+    made, logvar = prior("normal", MEANS["a mean"], 0.3), torch.zeros_like(POSTERIORS)
+    expected = (made.mean + np.exp(0.3) * POSTERIORS).softmax(-1)
+    torch.testing.assert_close(made.posterior_theta(POSTERIORS, logvar), expected)
+    assert (expected - exact_mean(made, POSTERIORS, logvar)).abs().max() > 0.05
+    torch.testing.assert_close(made.mean_theta(), made.posterior_theta(torch.zeros(1, 4), torch.zeros(1, 4))[0])
