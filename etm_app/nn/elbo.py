@@ -73,7 +73,6 @@ class _LogLikelihood(torch.autograd.Function):
         )
         probability = torch.sparse.sampled_addmm(pattern, theta, beta_by_word.t(), beta=0.0).values()
         probability = probability.clamp(min=MIN_PROBABILITY)
-        counts = counts.to(theta.dtype)
         ctx.save_for_backward(theta, beta_by_word, counts / probability)
         ctx.batch = batch
         return num_tokens(batch, counts * probability.log())

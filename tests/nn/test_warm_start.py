@@ -62,7 +62,7 @@ def directions(x: np.ndarray, rho_size: int, seed: int) -> np.ndarray:
     return rho / np.linalg.norm(rho, axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("rho_size", [2, 4, 7])
+@pytest.mark.parametrize("rho_size", [1, 2, 4, 7])
 @pytest.mark.parametrize("x", [X, X[:3], np.delete(X, 4, axis=1)], ids=["more documents", "more words", "an odd word"])
 def test_words_are_placed_by_latent_semantic_analysis(x: np.ndarray, rho_size: int) -> None:
     rho, alpha = warm_start(sp.csr_array(x.astype(np.int32)), 2, rho_size, 3.0, 5)
