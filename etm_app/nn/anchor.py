@@ -69,7 +69,7 @@ class Anchor(nn.Module):
         """
         self.rho, self.alpha = rho.detach().clone(), alpha.detach().clone()
         self.document_frequency = document_frequency.to(rho)
-        self.log_frequency = frequency.to(rho.device, torch.promote_types(rho.dtype, torch.float32)).log().to(rho)
+        self.log_frequency = frequency.to(torch.promote_types(rho.dtype, torch.float32)).log().to(rho)
 
     def forward(self, rho: Tensor, alpha: Tensor, batch: BowBatch, log_likelihood: Tensor) -> Tensor:
         """The penalty of these embeddings.

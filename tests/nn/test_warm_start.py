@@ -94,6 +94,15 @@ def test_only_the_most_frequent_words_are_clustered(monkeypatch: pytest.MonkeyPa
     np.testing.assert_allclose(alpha[np.argsort(-alpha[:, 0])], AXES[[0, 3]], atol=1e-6)
 
 
+def test_of_words_alike_in_frequency_the_first_are_clustered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a hundred words every other one is in two documents, the rest in one."""
+    monkeypatch.setattr(module, "MAX_CLUSTERED_WORDS", 3)
+    angles = np.linspace(0, np.pi, 100)
+    rho = np.stack((np.cos(angles), np.sin(angles)), axis=1).astype(np.float32)
+    _, alpha = warm_start(frequencies(*[2, 1] * 50), 3, 2, 1.0, 0, rho=rho)
+    np.testing.assert_allclose(alpha[np.argsort(-alpha[:, 0])], rho[[0, 2, 4]], atol=1e-6)
+
+
 def test_more_topics_than_words_start_anywhere() -> None:
     _, alpha = warm_start(frequencies(2, 1), 2000, 3, 1.0, 0, rho=AXES[:2])
     np.testing.assert_allclose(sorted(alpha[:2, 0]), sorted(AXES[:2, 0]), atol=1e-6)
