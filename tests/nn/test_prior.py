@@ -129,3 +129,10 @@ def test_samples_stand_in_pairs_on_both_sides_of_the_mean() -> None:
 def test_the_mean_is_alike_for_topics_that_are(num_topics: int, kind: PriorKind) -> None:
     mean = Prior(num_topics, kind, learned=True).double().mean_theta()
     torch.testing.assert_close(mean, torch.full((num_topics,), 1 / num_topics, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("kind", get_args(PriorKind))
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_proportions_have_the_type_of_the_prior(kind: PriorKind, dtype: torch.dtype) -> None:
+    made, posterior = Prior(3, kind, learned=True).to(dtype), torch.zeros(2, 3, dtype=dtype)
+    assert made.mean_theta().dtype == made.posterior_theta(posterior, posterior).dtype == dtype
