@@ -71,10 +71,11 @@ class Prior(nn.Module):
 
     def mean_theta(self) -> Tensor:
         """Proportions of a document of which nothing is known, [K]: `posterior_theta` with the prior for posterior."""
+        precise = torch.promote_types(self.mean.dtype, torch.float32)  # as posteriors are, whatever the weights have
         if self.kind == "normal":
-            return self.mean.softmax(-1)
+            return self.mean.softmax(-1, dtype=precise)
         num_topics = len(self.mean)
         points = torch.randn(-(-PRIOR_SAMPLES // num_topics), num_topics, generator=torch.Generator().manual_seed(0))
         # Each one turned round all topics, so that they are alike where the prior's mean is 0.
         turned = torch.cat([points.roll(topic, 1) for topic in range(num_topics)])
-        return self.theta(turned.to(self.mean)).mean(0)
+        return self.theta(turned.to(self.mean.device, precise)).mean(0)

@@ -133,6 +133,13 @@ def test_the_mean_is_alike_for_topics_that_are(num_topics: int, kind: PriorKind)
 
 @pytest.mark.parametrize("kind", get_args(PriorKind))
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
-def test_proportions_have_the_type_of_the_prior(kind: PriorKind, dtype: torch.dtype) -> None:
-    made, posterior = Prior(3, kind, learned=True).to(dtype), torch.zeros(2, 3, dtype=dtype)
-    assert made.mean_theta().dtype == made.posterior_theta(posterior, posterior).dtype == dtype
+def test_proportions_have_no_less_than_float32(kind: PriorKind, dtype: torch.dtype) -> None:
+    """As the posteriors have that the encoder gives."""
+    made, at_least = Prior(3, kind, learned=True).to(dtype), torch.promote_types(dtype, torch.float32)
+    posterior = torch.zeros(2, 3, dtype=at_least)
+    assert made.mean_theta().dtype == made.posterior_theta(posterior, posterior).dtype == at_least
+
+
+@pytest.mark.parametrize("kind", get_args(PriorKind))
+def test_the_mean_is_where_the_prior_is(kind: PriorKind) -> None:
+    assert Prior(3, kind, learned=True).to("meta").mean_theta().device == torch.device("meta")

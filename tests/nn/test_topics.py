@@ -64,3 +64,11 @@ def test_the_softmax_has_no_less_than_float32(dtype: torch.dtype) -> None:
     assert beta.dtype == torch.promote_types(dtype, torch.float32)
     assert beta.is_contiguous()
     torch.testing.assert_close(beta.sum(0), torch.ones(3, dtype=beta.dtype))
+
+
+def test_embeddings_can_be_placed() -> None:
+    module, rho, alpha = Topics(7, 3, 4, train_embeddings=True), torch.randn(7, 4), torch.randn(3, 4)
+    module.place(rho, alpha)
+    assert torch.equal(module.rho, rho)
+    assert torch.equal(module.alpha, alpha)
+    assert module.rho.requires_grad
