@@ -133,3 +133,11 @@ def test_it_is_saved_and_loaded(from_placed: bool, into_placed: bool) -> None:
     assert loaded.placed == from_placed
     for name, value in saved.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value)
+
+
+def test_second_derivatives_are_refused_and_not_wrong() -> None:
+    rho, alpha = torch.randn(3, 4, requires_grad=True), torch.randn(2, 4)
+    penalty = placed(torch.zeros(3, 4), alpha).drift(rho, alpha).square()
+    (gradient,) = torch.autograd.grad(penalty, rho, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
