@@ -206,7 +206,7 @@ class ETMCLI(LightningCLI):
         if self.trainer.is_global_zero:
             print(
                 f"theta of {writer.num_documents:,} documents ({writer.num_empty:,} of them empty: no word in the "
-                f"vocabulary, prior's mean) written to {writer.written}"
+                f"vocabulary, theta of the prior) written to {writer.written}"
             )
 
     def _require(self, split: str) -> None:

@@ -23,7 +23,7 @@ from etm_app.data.corpus import BowDataset
 from etm_app.data.datamodule import training_set
 from etm_app.data.embeddings import Embeddings, read_embeddings
 from etm_app.errors import UserError
-from etm_app.metrics.elbo import Elbo
+from etm_app.metrics.elbo import EVALUATED_SAMPLES, Elbo
 from etm_app.metrics.perplexity import Perplexity
 from etm_app.metrics.usage import TopicUsage
 from etm_app.nn import sparse
@@ -155,6 +155,7 @@ class ETM(LightningModule):
         self.usage = TopicUsage(num_topics)
         self.training_set: BowDataset | None = None  # what coherence and the other statistics are counted over
         self._beta_by_word: Tensor | None = None  # during an evaluation
+        self._noise = np.random.default_rng(0)  # of an evaluation
         self._seed = 0
         self._epoch_start = 0.0
         self._measured = True  # whether the encoder's statistics are those of its weights
@@ -297,7 +298,8 @@ class ETM(LightningModule):
         self._measured = True
 
     def on_validation_epoch_start(self) -> None:
-        """Compute beta once for the whole evaluation."""
+        """Compute beta once for the whole evaluation, and start the noise that every one of them has."""
+        self._noise = np.random.default_rng(0)
         self._beta_by_word = self.topics()
         self.usage.reset()
 
@@ -319,7 +321,7 @@ class ETM(LightningModule):
         mu, logvar = self.encoder(batch, batch.counts, beta_by_word)
         theta = self.prior.posterior_theta(mu, logvar)
         kl = kl_to_standard_normal(mu, logvar)
-        likelihood = log_likelihood(batch, batch.counts, theta, beta_by_word)
+        likelihood = self._expected_log_likelihood(batch, mu, logvar, beta_by_word)
         self.elbo.update(-likelihood.sum(), kl.sum(), batch.num_nonempty)
         self.usage.update(theta, kl, batch.indptr.diff() > 0)
         theta = self.prior.posterior_theta(*self.encoder(batch, first, beta_by_word))
@@ -327,6 +329,16 @@ class ETM(LightningModule):
         known = sparse.num_tokens(batch, first) > 0
         tokens = sparse.num_tokens(batch, second) * known
         self.perplexity.update(log_likelihood(batch, second, theta, beta_by_word), tokens)
+
+    def _expected_log_likelihood(self, batch: BowBatch, mu: Tensor, logvar: Tensor, beta_by_word: Tensor) -> Tensor:
+        """E_q[log p(document | theta, beta)], [B]; at the mean of theta it would be more, and the ELBO no bound."""
+        # NumPy draws one number after the other, so that a document's are the same however they are batched.
+        noise = self._noise.standard_normal((len(mu), EVALUATED_SAMPLES // 2, mu.shape[1]), np.float32)
+        scale, total = (0.5 * logvar).exp(), torch.zeros_like(mu[:, 0])
+        for half in torch.from_numpy(noise).to(mu).unbind(1):
+            for z in (mu + scale * half, mu - scale * half):
+                total += log_likelihood(batch, batch.counts, self.prior.theta(z), beta_by_word)
+        return total / EVALUATED_SAMPLES
 
     def on_validation_epoch_end(self) -> None:
         """Log what was measured."""
@@ -361,7 +373,7 @@ class ETM(LightningModule):
             documents: A batch, or dense counts [D, V].
 
         Returns:
-            [D, K]; for an empty document their mean under the prior.
+            [D, K]; for an empty document those of the prior.
 
         Raises:
             UserError: Dense counts of another width, or that are no counts.
@@ -391,7 +403,7 @@ class ETM(LightningModule):
                 if it is named here.
 
         Returns:
-            [D, K]; for a text without a word of the vocabulary their mean under the prior.
+            [D, K]; for a text without a word of the vocabulary those of the prior.
 
         Raises:
             UserError: The model was trained on counts, or by another tokenizer.

@@ -12,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
+from torch.distributions import Normal, kl_divergence
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from etm_app.errors import UserError
+from etm_app.metrics.elbo import EVALUATED_SAMPLES
 from etm_app.model import ETM, OLD_NAMES
 from etm_app.nn import sparse
 from etm_app.nn.prior import PriorKind
@@ -91,8 +93,7 @@ def test_evaluation_is_the_definition(batch_size: int) -> None:
 
     (batch,) = PlantedDataModule().val_dataloader()
     x, first = dense(batch, batch.counts), dense(batch, batch.first_half)
-    log_p = {part: (model.theta(x_) @ model.beta).double().log() for part, x_ in (("all", x), ("first", first))}
-    completed = (x - first) * log_p["first"]
+    completed = (x - first) * (model.theta(first) @ model.beta).double().log()
     tokens, scored = (x - first).sum(1), first.sum(1) > 0
     loss = -completed.sum(1)[scored] / tokens[scored]
     there = x.sum(1) > 0
@@ -102,10 +103,34 @@ def test_evaluation_is_the_definition(batch_size: int) -> None:
         (-completed[scored].sum() / tokens[scored].sum()).exp().item(), rel=1e-5
     )
     assert metrics["val_perplexity_doc_mean"] == pytest.approx(loss.mean().exp().item(), rel=1e-5)
-    reconstruction_loss = -(x * log_p["all"]).sum() / there.sum()
-    assert metrics["val_reconstruction_loss"] == pytest.approx(reconstruction_loss.item(), rel=1e-5)
+    mu, logvar = model.eval().encoder(batch, batch.counts, model.topics())
+    noise = torch.from_numpy(np.random.default_rng(0).standard_normal((len(x), 2, 4), np.float32))
+    z = torch.stack([mu + sign * (logvar / 2).exp() * noise[:, pair] for pair in (0, 1) for sign in (1, -1)])
+    log_likelihood = (x * (model.prior.theta(z) @ model.beta).double().log()).sum(2)
+    assert metrics["val_reconstruction_loss"] == pytest.approx(-log_likelihood.mean(0)[there].mean().item(), rel=1e-5)
+    kl = kl_divergence(Normal(mu, (logvar / 2).exp()), Normal(0.0, 1.0)).sum(1)
+    assert metrics["val_kl"] == pytest.approx(kl[there].mean().item(), rel=1e-5)
     assert metrics["val_elbo"] == pytest.approx(-metrics["val_reconstruction_loss"] - metrics["val_kl"], rel=1e-5)
-    assert metrics["val_kl"] >= 0
+
+
+@pytest.mark.parametrize("prior", get_args(PriorKind))
+def test_the_evaluated_elbo_is_the_bound(prior: PriorKind) -> None:
+    """The expectation over the posterior, which is less than the likelihood of the mean theta."""
+    splits = ["train", "val", "val"] * 100
+    datamodule = PlantedDataModule(planted_counts(len(splits)), splits)
+    model = etm(prior=prior)
+    fit(model, datamodule)
+    (batch,) = datamodule.val_dataloader()
+    with torch.no_grad():
+        mu, logvar = model.eval().encoder(batch, batch.counts, model.topics())
+        z = mu + (logvar / 2).exp() * torch.randn(1_000, *mu.shape, generator=torch.Generator().manual_seed(1))
+        x = dense(batch, batch.counts)
+        each = torch.stack([(x * (theta @ model.beta).log()).sum(1) for theta in model.prior.theta(z)])
+        at_the_mean = (x * (model.prior.theta(z).mean(0) @ model.beta).log()).sum().item()
+    loss = validate(model, datamodule)["val_reconstruction_loss"] * batch.num_nonempty
+    expected, error = each.mean(0).sum().item(), (each.var(0) / EVALUATED_SAMPLES).sum().sqrt().item()
+    assert at_the_mean - expected > 5 * error
+    assert abs(loss + expected) < 2 * error
 
 
 def test_training_beats_the_frequencies_of_words() -> None:

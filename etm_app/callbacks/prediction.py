@@ -28,7 +28,7 @@ class ThetaWriter(BasePredictionWriter):
 
     Columns: ``row`` (from 0), ``id``, ``split`` and ``label`` where the documents have them, ``oov_rate`` (share of
     a text's words that are not in the vocabulary; null where it has no words) where texts were counted, ``status``
-    (``ok``, or ``empty``: no word of it is in the vocabulary, and theta is the prior's mean), ``topic`` (the largest)
+    (``ok``, or ``empty``: no word of it is in the vocabulary, and theta is that of the prior), ``topic`` (the largest)
     and ``theta_0`` … ``theta_{K-1}``. In CSV, text that a spreadsheet would run as a formula gets a ' before it.
 
     Args:

@@ -121,7 +121,7 @@ class BowBatch:
             training: Sort by word for the gradients; otherwise draw the halves for document completion.
 
         Raises:
-            UserError: The tensor is not [B, V], or a count is negative, fractional or not finite.
+            UserError: The tensor is not [B, V], or a count is negative, fractional, not finite or above 2^31 - 1.
         """
         if counts.ndim != 2 or counts.shape[1] != vocab_size:
             raise UserError(
@@ -131,9 +131,10 @@ class BowBatch:
         counts = counts.detach().cpu()
         document, word = (index.numpy() for index in counts.nonzero(as_tuple=True))
         values = counts[document, word].double().numpy()  # NumPy has no bfloat16
-        if not (np.isfinite(values).all() and (values > 0).all() and (values == np.round(values)).all()):
+        largest = np.iinfo(np.int32).max
+        if not ((values > 0) & (values <= largest) & (values == np.round(values))).all():
             raise UserError(
-                "a batch of the data module has counts that are negative, fractional or not finite; "
+                f"a batch of the data module has counts that are negative, fractional, not finite or above {largest}; "
                 "bag-of-words counts are whole numbers from 0: give raw counts, not tf-idf or normalized ones."
             )
         indptr = np.searchsorted(document, np.arange(len(counts) + 1))

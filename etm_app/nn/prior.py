@@ -70,7 +70,10 @@ class Prior(nn.Module):
             yield self.theta(mu + scale * point)
 
     def mean_theta(self) -> Tensor:
-        """Proportions of a document of which nothing is known, [K]: `posterior_theta` with the prior for posterior."""
+        """Proportions of a document of which nothing is known, [K]: `posterior_theta` of the prior itself.
+
+        With ``dirichlet`` their mean under the prior, with ``normal`` softmax of delta's.
+        """
         precise = torch.promote_types(self.mean.dtype, torch.float32)  # as posteriors are, whatever the weights have
         if self.kind == "normal":
             return self.mean.softmax(-1, dtype=precise)

@@ -94,10 +94,16 @@ def test_loaders_may_yield_counts_alone_or_first_in_a_tuple(wrap, training: bool
     assert as_batch(expected, 2, training=training) is expected
 
 
-@pytest.mark.parametrize("value", [-1.0, 0.5, float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [-1.0, 0.5, float("nan"), float("inf"), 2.0**31, 1e300, 2**31, 2**32 + 1])
 def test_what_is_no_count_is_refused(value: float) -> None:
+    dtype = torch.float64 if isinstance(value, float) else torch.int64
     with pytest.raises(UserError, match="raw counts"):
-        BowBatch.from_dense(torch.tensor([[1.0, 0.0], [0.0, value]]), 2, training=True)
+        BowBatch.from_dense(torch.tensor([[1, 0], [0, value]], dtype=dtype), 2, training=True)
+
+
+def test_the_largest_count_is_one() -> None:
+    batch = BowBatch.from_dense(torch.tensor([[2**31 - 1, 3]]), 2, training=True)
+    assert batch.counts.tolist() == [2.0**31, 3.0]  # to the nearest of float32
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (2,), (2, 4, 1)])
