@@ -193,16 +193,19 @@ ACTIVATIONS = {
 }
 
 
+@pytest.mark.parametrize(("dtype", "relative"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
 @pytest.mark.parametrize("e_step", [True, False])
 @pytest.mark.parametrize("activation", get_args(Activation))
-def test_the_posterior_is_that_of_two_dense_layers_and_the_evidence(activation: str, e_step: bool) -> None:
+def test_the_posterior_is_that_of_two_dense_layers_and_the_evidence(
+    activation: str, e_step: bool, dtype: torch.dtype, relative: float
+) -> None:
     """Written out in float64, of all words and of a half of them."""
     torch.manual_seed(0)
-    module = Encoder(X.shape[1], NUM_TOPICS, 5, activation, 0.5, e_step=e_step).eval()  # type: ignore[arg-type]
+    module = Encoder(X.shape[1], NUM_TOPICS, 5, activation, 0.5, e_step=e_step).to(dtype).eval()  # type: ignore[arg-type]
     assert module.norm is None
     if e_step:
         torch.nn.init.normal_(module.from_evidence.weight)
-    batch, beta, act = batch_of(X), beta_of(module), ACTIVATIONS[activation]
+    batch, beta, act = batch_of(X), beta_of(module).to(dtype), ACTIVATIONS[activation]
     weights = {name: value.double() for name, value in module.state_dict().items()}
     for counts in (batch.counts, (batch.counts / 2).floor()):
         x = dense(batch, counts)
@@ -215,7 +218,8 @@ def test_the_posterior_is_that_of_two_dense_layers_and_the_evidence(activation: 
             expected = expected + seen @ weights["from_evidence.weight"].t()
         actual = module(batch, counts, beta)
         assert len(actual) == 2
-        assert_close(torch.cat(actual, 1), expected * (tokens > 0))
+        assert {part.dtype for part in actual} == {dtype}
+        assert_close(torch.cat(actual, 1), expected * (tokens > 0), relative)
 
 
 @pytest.mark.parametrize(("activation", "width"), [("relu", 4), ("glu", 8)])
@@ -264,9 +268,12 @@ def test_evidence_is_not_lowered_by_autocast() -> None:
         assert torch.equal(module(batch, batch.counts, beta)[0], expected)
 
 
-def test_double_precision_is_kept() -> None:
-    module, batch = encoder().double().eval(), batch_of(X)
-    assert all(tensor.dtype == torch.float64 for tensor in module(batch, batch.counts, beta_of(module).double()))
+def test_weights_in_bfloat16_give_a_posterior_in_float32() -> None:
+    module, batch = encoder(normalize=False).eval(), batch_of(X)
+    expected = encode(module, X)
+    found = module.bfloat16()(batch, batch.counts, beta_of(module))
+    assert {part.dtype for part in found} == {torch.float32}
+    torch.testing.assert_close(torch.cat(found, 1), expected, rtol=0.02, atol=0.02)
 
 
 def test_means_far_from_0_are_measured_without_cancellation() -> None:
