@@ -276,6 +276,16 @@ def test_weights_in_bfloat16_give_a_posterior_in_float32() -> None:
     torch.testing.assert_close(torch.cat(found, 1), expected, rtol=0.02, atol=0.02)
 
 
+def test_weights_in_bfloat16_do_not_round_the_evidence_to_their_bias() -> None:
+    module, batch = encoder(normalize=False).bfloat16().eval(), batch_of(X)
+    torch.nn.init.zeros_(module.posterior.weight)
+    torch.nn.init.constant_(module.posterior.bias, 256.0)  # bfloat16 goes in steps of 2 from there
+    mu, _ = module(batch, batch.counts, beta_of(module))
+    known = mu != 0
+    expected = 256 + evidence(batch, batch.counts, beta_of(module))
+    torch.testing.assert_close(mu[known], expected[known], rtol=0, atol=0.02)
+
+
 def test_means_far_from_0_are_measured_without_cancellation() -> None:
     module, x = normalized_encoder(), many_documents()
     with torch.no_grad():
