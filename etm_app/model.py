@@ -10,6 +10,7 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFl
 from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from torch import Tensor
+from torch.nn import functional as F
 from torchmetrics import Metric
 
 from etm_app.checkpoint.content import check_content, hyperparameters, read_checkpoint

@@ -142,7 +142,7 @@ def mean_theta(
     With a = exp(delta) and 1 / Σ a = ∫ exp(−t Σ a) dt, E[theta_k] = ∫ E[a_k exp(−t a_k)] Π_{j≠k} E[exp(−t a_j)] dt:
     sums over grids of z and of log t.
     """
-    z, step = np.linspace(-9, 9, 2001), 0.05
+    z, step = np.linspace(-9, 9, 401), 0.2
     weights = np.exp(-(z**2) / 2) / np.exp(-(z**2) / 2).sum()
     points = mu[:, None] + np.exp(logvar / 2)[:, None] * z
     delta = mean[:, None] + scale * (special.log_ndtr(points) if prior == "dirichlet" else points)

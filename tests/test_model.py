@@ -276,6 +276,13 @@ def test_theta_is_on_the_simplex_and_a_matter_of_the_document_alone() -> None:
 
 
 @pytest.mark.parametrize("prior", get_args(PriorKind))
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_theta_of_an_empty_document_is_known_in_other_precisions(dtype: torch.dtype, prior: PriorKind) -> None:
+    theta = etm(prior=prior).to(dtype).theta(planted_counts(5))
+    torch.testing.assert_close(theta[4].double(), torch.full((4,), 0.25).double(), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("prior", get_args(PriorKind))
 def test_theta_is_that_of_the_posterior_and_of_empty_documents_that_of_the_prior(prior: PriorKind) -> None:
     model, batch = etm(prior=prior).eval(), batch_of(planted_counts(5))
     with torch.no_grad():

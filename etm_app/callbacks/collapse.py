@@ -33,7 +33,7 @@ class CollapseMonitor(Callback):
         usage = {name: value.reshape(-1) for name, value in pl_module.usage.compute().items()}  # Metric drops K = 1
         if trainer.sanity_checking or not usage:
             return
-        num_topics = len(usage["share"])
+        num_topics = usage["share"].numel()
         active, largest = active_topics(usage["share"]), usage["share"].max().item()
         duplicates = duplicate_topics(pl_module.top_word_indices(10).cpu().numpy())
         values = {"active_topics": active, "largest_topic_share": largest, "duplicate_topics": duplicates}

@@ -95,7 +95,7 @@ def npmi_coherence(
     """
     top_words = top_words[:, :COHERENCE_WORDS]
     words, column = np.unique(top_words, return_inverse=True)
-    pairs = column.reshape(top_words.shape)[:, np.stack(np.triu_indices(top_words.shape[1], k=1), axis=1)]
+    pairs = column[:, np.stack(np.triu_indices(top_words.shape[1], k=1), axis=1)]
     frequency, together, num_documents = document_frequency(documents, words, pairs, vocab_size)
     if not num_documents or not together.size:
         return np.full(len(top_words), np.nan)

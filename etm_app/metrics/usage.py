@@ -49,13 +49,13 @@ class TopicUsage(Metric):
         self.documents += known.sum()
 
     def compute(self) -> dict[str, Tensor]:
-        """The means, ``share`` and ``kl``, [K] each; none without documents."""
+        """The means, ``share`` and ``kl``, [K] each, or a scalar of a single topic; none without documents."""
         return {"share": self.share / self.documents, "kl": self.kl / self.documents} if self.documents else {}
 
 
 def active_topics(share: Tensor) -> int:
     """How many topics are used, from their shares [K]: `USAGE_DEFINITIONS`."""
-    return int((share >= ACTIVE_SHARE / len(share)).sum())
+    return int((share >= ACTIVE_SHARE / share.numel()).sum())
 
 
 def duplicate_topics(top_words: NDArray[np.int64]) -> int:

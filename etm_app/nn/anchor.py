@@ -69,7 +69,7 @@ class Anchor(nn.Module):
         """
         self.rho, self.alpha = rho.detach().clone(), alpha.detach().clone()
         self.document_frequency = document_frequency.to(rho)
-        self.log_frequency = frequency.to(rho.device, torch.promote_types(rho.dtype, torch.float32)).log().to(rho)
+        self.log_frequency = frequency.to(torch.promote_types(rho.dtype, torch.float32)).log().to(rho)
 
     def forward(self, rho: Tensor, alpha: Tensor, batch: BowBatch, log_likelihood: Tensor) -> Tensor:
         """The penalty of these embeddings.
@@ -100,7 +100,6 @@ class Anchor(nn.Module):
         topics = F.mse_loss(alpha, self.alpha, reduction="sum") / len(alpha)
         return words + self.document_frequency.sum() * topics
 
-    @torch.no_grad()
     def unexplained(self, batch: BowBatch, log_likelihood: Tensor) -> Tensor:
         """Perplexity of a batch over that of the words' frequencies alone: 1 where topics explain nothing, towards 0.
 
@@ -109,7 +108,7 @@ class Anchor(nn.Module):
             log_likelihood: Of all of them together, nats.
         """
         by_frequency = torch.dot(batch.counts.to(self.log_frequency), self.log_frequency.index_select(0, batch.indices))
-        return ((by_frequency - log_likelihood) / batch.counts.sum().clamp(min=1)).exp()
+        return ((by_frequency - log_likelihood.detach()) / batch.counts.sum().clamp(min=1)).exp()
 
 
 def _take_shapes(anchor: Anchor, state_dict: dict[str, Any], prefix: str, *_: object) -> None:

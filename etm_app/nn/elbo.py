@@ -50,6 +50,16 @@ def kl_to_standard_normal(mu: Tensor, logvar: Tensor) -> Tensor:
     return 0.5 * (logvar.exp() + mu.square() - 1 - logvar)
 
 
+def _likelihood_gradients(
+    batch: BowBatch, ratio: Tensor, theta: Tensor, beta_by_word: Tensor, grad: Tensor
+) -> tuple[Tensor, Tensor]:
+    """With r = counts / p: d/dtheta_d = Σ_v r_dv beta_v and d/dbeta_v = Σ_d r_dv theta_d, each scaled by grad_d [B]."""
+    words = by_word(batch)
+    of_theta = sum_rows(beta_by_word.contiguous(), batch.indices, batch.indptr, ratio) * grad[:, None]
+    of_beta = sum_rows(theta * grad[:, None], words.documents, words.indptr, ratio.index_select(0, words.order))
+    return of_theta, of_beta
+
+
 class _LogLikelihood(torch.autograd.Function):
     @staticmethod
     def forward(ctx, theta: Tensor, beta_by_word: Tensor, counts: Tensor, batch: BowBatch) -> Tensor:  # type: ignore[no-untyped-def]
@@ -57,13 +67,12 @@ class _LogLikelihood(torch.autograd.Function):
         pattern = torch.sparse_csr_tensor(
             batch.indptr,
             batch.indices,
-            torch.zeros(len(counts), dtype=theta.dtype, device=theta.device),
+            theta.new_zeros(len(counts)),
             size=(len(batch), batch.vocab_size),
             check_invariants=False,
         )
         probability = torch.sparse.sampled_addmm(pattern, theta, beta_by_word.t(), beta=0.0).values()
         probability = probability.clamp(min=MIN_PROBABILITY)
-        counts = counts.to(theta.dtype)
         ctx.save_for_backward(theta, beta_by_word, counts / probability)
         ctx.batch = batch
         return num_tokens(batch, counts * probability.log())
@@ -71,9 +80,5 @@ class _LogLikelihood(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[no-untyped-def]
-        # With r = counts / p: d/dtheta_d = Σ_v r_dv beta_v and d/dbeta_v = Σ_d r_dv theta_d, each scaled by grad_d.
         theta, beta_by_word, ratio = ctx.saved_tensors
-        batch, words = ctx.batch, by_word(ctx.batch)
-        grad_theta = sum_rows(beta_by_word.contiguous(), batch.indices, batch.indptr, ratio) * grad[:, None]
-        grad_beta = sum_rows(theta * grad[:, None], words.documents, words.indptr, ratio.index_select(0, words.order))
-        return grad_theta, grad_beta, None, None
+        return *_likelihood_gradients(ctx.batch, ratio, theta, beta_by_word, grad), None, None

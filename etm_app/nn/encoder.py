@@ -103,7 +103,6 @@ class Encoder(nn.Module):
         mu, logvar = posterior.chunk(2, -1)
         return mu, logvar, (tokens > 0).to(tokens.dtype)
 
-    @torch.no_grad()
     def measure(self, batches: Iterable[BowBatch], beta_by_word: Tensor) -> None:
         """Fix the statistics of the normalization to those of these documents, however they are batched.
 
@@ -117,11 +116,12 @@ class Encoder(nn.Module):
         self.eval()
         moments = torch.zeros(2, self.norm.mean.numel(), dtype=torch.float64, device=self.weight.device)
         num_documents = torch.zeros((), dtype=torch.float64, device=self.weight.device)
-        for batch in batches:
-            mu, _, known = self._unnormalized(batch, batch.counts, beta_by_word)
-            mu = mu.double() * known
-            moments += torch.stack((mu.sum(0), mu.square().sum(0)))
-            num_documents += known.sum()
+        with torch.no_grad():
+            for batch in batches:
+                mu, _, known = self._unnormalized(batch, batch.counts, beta_by_word)
+                mu = mu.double() * known
+                moments += torch.stack((mu.sum(0), mu.square().sum(0)))
+                num_documents += known.sum()
         mean, square = moments / num_documents.clamp(min=1)
         self.norm.mean.copy_(mean)
         self.norm.variance.copy_((square - mean.square()).clamp(min=0))
@@ -159,7 +159,6 @@ class DocumentNorm(nn.Module):
         return (mu - mean) * (variance + self.EPSILON).rsqrt()
 
 
-@torch.no_grad()
 def evidence(batch: BowBatch, counts: Tensor, beta_by_word: Tensor) -> Tensor:
     """What a document's words say of its topics: log of the expected number of them from each, all as likely before.
 
@@ -174,5 +173,6 @@ def evidence(batch: BowBatch, counts: Tensor, beta_by_word: Tensor) -> Tensor:
     Returns:
         log(`FEWEST` + expected number), [B, K].
     """
-    shares = beta_by_word / beta_by_word.sum(1, keepdim=True).clamp(min=NEVER)
-    return (FEWEST + sparse.matmul(batch, counts, shares)).log()
+    with torch.no_grad():
+        shares = beta_by_word / beta_by_word.sum(1, keepdim=True).clamp(min=NEVER)
+        return (FEWEST + sparse.matmul(batch, counts, shares)).log()

@@ -74,10 +74,10 @@ class Prior(nn.Module):
 
         With ``dirichlet`` their mean under the prior, with ``normal`` softmax of delta's.
         """
-        if self.kind == "normal":
-            return self.mean.softmax(-1)
+        if self.kind == "normal":  # no less than float32, as posteriors have, whatever the weights are kept in
+            return self.mean.softmax(-1, dtype=torch.promote_types(self.mean.dtype, torch.float32))
         num_topics = len(self.mean)
         points = torch.randn(-(-PRIOR_SAMPLES // num_topics), num_topics, generator=torch.Generator().manual_seed(0))
         # Each one turned round all topics, so that they are alike where the prior's mean is 0.
         turned = torch.cat([points.roll(topic, 1) for topic in range(num_topics)])
-        return self.theta(turned.to(self.mean)).mean(0)
+        return self.theta(turned.to(self.mean.device)).mean(0)

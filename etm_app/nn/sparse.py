@@ -49,6 +49,12 @@ def by_word(batch: BowBatch) -> ByWord:
     return batch.by_word
 
 
+def _matmul_gradient(batch: BowBatch, counts: Tensor, grad: Tensor) -> Tensor:
+    """Counts, transposed, times the gradient [B, H]; [V, H]."""
+    words = by_word(batch)
+    return sum_rows(grad.contiguous(), words.documents, words.indptr, counts.index_select(0, words.order))
+
+
 class _Matmul(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, weight: Tensor, counts: Tensor, batch: BowBatch) -> Tensor:
@@ -58,6 +64,4 @@ class _Matmul(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
-        words = by_word(ctx.batch)
-        grad = grad.contiguous()
-        return sum_rows(grad, words.documents, words.indptr, ctx.counts.index_select(0, words.order)), None, None
+        return _matmul_gradient(ctx.batch, ctx.counts, grad), None, None

@@ -48,3 +48,11 @@ def test_topics_that_are_apart_are_not_reported(tmp_path: Path) -> None:
     assert trainer.callback_metrics["val_duplicate_topics"] == 0
     assert trainer.callback_metrics["val_active_topics"] == 4
     assert 0.25 <= trainer.callback_metrics["val_largest_topic_share"] < 0.5
+
+
+def test_a_single_topic_is_no_collapse(tmp_path: Path) -> None:
+    monitor, trainer = monitored(tmp_path, 1)
+    trainer.fit(ETM(len(VOCAB), num_topics=1, t_hidden_size=4, rho_size=4), datamodule=PlantedDataModule())
+    assert not monitor.warning
+    assert trainer.callback_metrics["val_active_topics"] == 1
+    assert trainer.callback_metrics["val_largest_topic_share"] == pytest.approx(1)

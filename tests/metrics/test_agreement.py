@@ -1,7 +1,10 @@
 import math
+import warnings
+from typing import Any
 
 import numpy as np
 import pytest
+import sklearn.linear_model
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,3 +69,44 @@ def test_rare_labels_beyond_the_most_are_not_trained_on(monkeypatch: pytest.Monk
     theta = np.eye(4, dtype=np.float32)[[0, 0, 1, 1, 2, 2, 3]]
     labels = np.array([5, 5, 6, 6, 6, 6, 7])
     assert set(LinearClassifier(theta, labels).predict(theta).tolist()) == {5, 6}
+
+
+def test_of_labels_alike_in_number_the_smallest_are_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even ones are there twice, odd ones once."""
+    labels = np.random.default_rng(0).permutation(np.r_[np.arange(200), np.arange(0, 200, 2)])
+    theta = np.random.default_rng(1).random((300, 2), dtype=np.float32)
+    monkeypatch.setattr(agreement, "MAX_CLASSES", 3)
+    assert LinearClassifier(theta, labels).pipeline.classes_.tolist() == [0, 2, 4]
+    monkeypatch.setattr(agreement, "MAX_CLASSES", 1)
+    assert set(LinearClassifier(theta, labels).predict(theta).tolist()) == {0}
+
+
+def test_topics_of_any_size_tell_the_same() -> None:
+    theta = np.random.default_rng(0).dirichlet(np.full(5, 0.3), size=300).astype(np.float32)
+    labels = (theta[:, 3] > 0.2).astype(np.int64)
+    scale = np.array([1, 10, 100, 1e-4, 1], np.float32)
+    found = [LinearClassifier(x, labels).predict(x) for x in (theta, theta * scale)]
+    assert found[0].tolist() == found[1].tolist()
+    assert (found[0] == labels).mean() > 0.95
+
+
+def test_the_warning_of_too_few_steps_alone_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hasty(sklearn.linear_model.LogisticRegression):
+        def __init__(self, tol: float) -> None:
+            super().__init__(tol=tol, max_iter=1)
+
+        def fit(self, *args: Any, **kwargs: Any) -> "Hasty":
+            if says:
+                warnings.warn("something else", UserWarning, stacklevel=1)
+            return super().fit(*args, **kwargs)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(sklearn.linear_model, "LogisticRegression", Hasty)
+    theta = np.random.default_rng(0).random((40, 3), dtype=np.float32)
+    labels = (theta[:, 0] > 0.5).astype(np.int64)
+    says = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert LinearClassifier(theta, labels).pipeline[-1].n_iter_.tolist() == [1]
+    says = True
+    with pytest.warns(UserWarning, match="something else"):
+        LinearClassifier(theta, labels)

@@ -85,6 +85,7 @@ def test_frequencies_are_the_dense_product(x, size, data) -> None:  # type: igno
     there = (x[:, words] > 0).astype(np.int64)
     np.testing.assert_array_equal(together, there.T @ there)
     np.testing.assert_array_equal(frequency, there.sum(axis=0))
+    assert frequency.dtype == together.dtype == np.int64
     assert num_documents == np.count_nonzero(x.sum(axis=1))
 
 
@@ -138,6 +139,55 @@ def test_words_that_the_reference_lacks_are_left_out(lacking: int) -> None:
         assert found[name][0] == pytest.approx(without[name][0])
         assert np.isnan(found[name][1])
     assert found["known"] == [[True, False, True, True], [False, True, False, False]]
+
+
+def test_a_reference_of_one_document() -> None:
+    found = in_reference([[0, 1], [1, 2]], np.array([[1, 4, 0]]))
+    assert found["npmi"] == pytest.approx([1, np.nan], nan_ok=True)
+    assert found["umass"] == pytest.approx([0, np.nan], abs=1e-9, nan_ok=True)
+    assert found["known"] == [[True, True], [True, False]]
+
+
+@pytest.mark.parametrize(
+    ("topics", "x"),
+    [([[-1, -1], [-1, -1]], X), ([[0, 1], [2, 1]], np.zeros((3, 4), np.int64))],
+    ids=["no word", "empty"],
+)
+def test_nothing_is_known_of_topics_that_the_reference_lacks(topics: list[list[int]], x: NDArray[np.int64]) -> None:
+    found = reference_coherence(np.array(topics), chunks(x), x.shape[1])
+    assert set(found) == {"npmi", "cv", "umass", "known"}
+    assert all(found[name].shape == (2,) and np.isnan(found[name]).all() for name in ("npmi", "cv", "umass"))
+    assert found["known"].dtype == bool
+    assert not found["known"].any()
+
+
+def test_ten_words_of_a_topic_count_in_the_reference() -> None:
+    x = np.random.default_rng(0).integers(0, 2, size=(30, 14))
+    assert in_reference([list(range(14))], x) == in_reference([list(range(10))], x)
+
+
+def cosine(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+@given(counts(max_documents=12), st.integers(1, 5))
+def test_reference_coherences_are_their_definitions(x, size) -> None:  # type: ignore[no-untyped-def]
+    """A topic of all words, by loops over its words."""
+    found = reference_coherence(np.arange(x.shape[1])[None, :], chunks(x, size), x.shape[1])
+    there = x[x.any(axis=1)] > 0
+    words = [word for word in range(x.shape[1]) if x[:, word].any()][:10]
+    assert found["known"].tolist() == [[word in words for word in range(x.shape[1])][:10]]
+    if len(words) < 2:
+        return
+
+    def p(*of: int) -> float:
+        return float(there[:, of].all(axis=1).mean())
+
+    umass = [log((p(i, j) + 1e-12) / p(i)) for i, j in combinations(words, 2)]
+    context = np.array([[log((p(i, j) + 1e-12) / (p(i) * p(j))) / -log(p(i, j) + 1e-12) for j in words] for i in words])
+    assert found["npmi"] == pytest.approx(np.mean([npmi(i, j, x) for i, j in combinations(words, 2)]))
+    assert found["umass"] == pytest.approx(np.mean(umass), abs=1e-9)
+    assert found["cv"] == pytest.approx(np.mean([cosine(row, context.sum(axis=0)) for row in context]))
 
 
 @given(counts(max_documents=12), st.integers(1, 5))

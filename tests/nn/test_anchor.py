@@ -70,9 +70,56 @@ def test_it_gives_way_where_topics_explain_many_documents(num_documents: int, ex
 def test_without_a_place_or_a_weight_there_is_no_penalty() -> None:
     rho, alpha, batch, likelihood = torch.ones(3, 4), torch.ones(2, 4), batch_of(np.eye(3, dtype=int)), torch.zeros(())
     assert not Anchor(1.0).placed
+    assert placed(torch.ones(1, 1), torch.ones(1, 1)).placed
     assert Anchor(1.0)(rho, alpha, batch, likelihood).item() == 0
     assert placed(rho, alpha, weight=0.0)(rho + 1, alpha, batch, likelihood).item() == 0
     assert placed(rho, alpha)(rho + 1, alpha, batch, torch.tensor(-9.0)).item() > 0
+
+
+def test_the_penalty_is_strength_times_drift() -> None:
+    """Its gradients too; none flows into the likelihood."""
+    batch = batch_of(np.array([[2, 0, 1]]))
+    at, alpha = torch.randn(3, 4, dtype=torch.float64), torch.randn(2, 4, dtype=torch.float64)
+    anchor = placed(at, alpha, weight=0.7)
+    anchor.num_documents = 40_000
+    rho, likelihood = (at + 1).requires_grad_(), torch.tensor(-4.0, dtype=torch.float64, requires_grad=True)
+    unexplained = np.exp((3 * np.log(1 / 3) + 4) / 3)
+    assert unexplained > 0.5  # it does not give way
+    penalty = anchor(rho, alpha, batch, likelihood)
+    assert penalty.item() == pytest.approx(0.7 * 0.5 * (3 / 2) * 4)
+    penalty.backward()
+    torch.testing.assert_close(rho.grad, torch.full_like(at, 0.7 * 0.5 * (1 / 2) * 2))
+    assert likelihood.grad is None
+    explained = anchor(rho, alpha, batch, torch.tensor(-1.0))
+    assert explained.item() == pytest.approx(2.1 * (np.exp((3 * np.log(1 / 3) + 1) / 3) / 0.5) ** 6)
+
+
+def test_one_token_is_unexplained_as_it_is() -> None:
+    anchor = placed(torch.zeros(4, 2), torch.zeros(1, 2))
+    assert anchor.unexplained(batch_of(np.eye(4, dtype=int)[:1]), torch.tensor(-0.5)).item() == pytest.approx(
+        np.exp(np.log(1 / 4) + 0.5)
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_frequencies_take_the_type_of_the_embeddings_after_their_logarithm(dtype: torch.dtype) -> None:
+    frequency = torch.tensor([0.7, 0.2, 0.1])
+    anchor = Anchor(1.0)
+    anchor.place(torch.zeros(3, 2, dtype=dtype), torch.zeros(1, 2, dtype=dtype), frequency, frequency)
+    assert {buffer.dtype for buffer in anchor.buffers()} == {dtype}
+    expected = frequency.to(torch.promote_types(dtype, torch.float32)).log().to(dtype)
+    torch.testing.assert_close(anchor.log_frequency, expected, rtol=1e-14, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
+def test_a_place_is_where_the_embeddings_are_also_when_loaded() -> None:
+    saved, elsewhere = placed(torch.ones(3, 2), torch.ones(1, 2)), torch.device("meta")
+    anchor = Anchor(1.0)
+    anchor.place(torch.ones(3, 2, device=elsewhere), torch.ones(1, 2, device=elsewhere), torch.ones(3), torch.ones(3))
+    loaded = Anchor(1.0).to(elsewhere)
+    loaded.load_state_dict(saved.state_dict())
+    for of in (anchor, loaded):
+        assert {buffer.device for buffer in of.buffers()} == {elsewhere}
 
 
 @pytest.mark.parametrize("from_placed", [True, False])
@@ -86,3 +133,11 @@ def test_it_is_saved_and_loaded(from_placed: bool, into_placed: bool) -> None:
     assert loaded.placed == from_placed
     for name, value in saved.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value)
+
+
+def test_second_derivatives_are_refused_and_not_wrong() -> None:
+    rho, alpha = torch.randn(3, 4, requires_grad=True), torch.randn(2, 4)
+    penalty = placed(torch.zeros(3, 4), alpha).drift(rho, alpha).square()
+    (gradient,) = torch.autograd.grad(penalty, rho, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()

@@ -68,3 +68,11 @@ def test_kl_is_that_of_torch(mu: NDArray[np.float64], logvar: NDArray[np.float64
     actual = kl_to_standard_normal(torch.tensor(mu), torch.tensor(logvar))
     torch.testing.assert_close(actual, expected)
     assert (actual >= -1e-12).all()
+
+
+def test_second_derivatives_are_refused_and_not_wrong() -> None:
+    batch, (theta, beta) = batch_of(np.eye(2, dtype=np.int64)), theta_and_beta(np.eye(2, dtype=np.int64), torch.float64)
+    value = log_likelihood(batch, batch.counts, theta, beta).square().sum()
+    (gradient,) = torch.autograd.grad(value, theta, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()

@@ -107,3 +107,39 @@ def test_theta_of_a_normal_posterior_is_that_of_the_mean_of_delta() -> None:
     torch.testing.assert_close(made.posterior_theta(POSTERIORS, logvar), expected)
     assert (expected - exact_mean(made, POSTERIORS, logvar)).abs().max() > 0.05
     torch.testing.assert_close(made.mean_theta(), made.posterior_theta(torch.zeros(1, 4), torch.zeros(1, 4))[0])
+
+
+def test_only_what_is_learned_is_saved() -> None:
+    assert set(Prior(3, "dirichlet", learned=True).state_dict()) == {"mean", "log_scale"}
+
+
+def test_samples_stand_in_pairs_on_both_sides_of_the_mean() -> None:
+    """So that the error of a narrow posterior is of second order: a hundredth of the width, a ten-thousandth of it."""
+    made = prior("dirichlet", MEANS["a mean"])
+    errors = []
+    for width in (1e-1, 1e-3):
+        narrow = made.posterior_theta(POSTERIORS.double(), torch.full_like(POSTERIORS.double(), 2 * np.log(width)))
+        errors.append((narrow - made.theta(POSTERIORS.double())).abs().max().item())
+    assert 1e-4 < errors[0] < 1e-1
+    assert errors[1] == pytest.approx(errors[0] / 1e4, rel=0.1)
+
+
+@pytest.mark.parametrize("kind", get_args(PriorKind))
+@pytest.mark.parametrize("num_topics", [1, 3, 7])
+def test_the_mean_is_alike_for_topics_that_are(num_topics: int, kind: PriorKind) -> None:
+    mean = Prior(num_topics, kind, learned=True).double().mean_theta()
+    torch.testing.assert_close(mean, torch.full((num_topics,), 1 / num_topics, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("kind", get_args(PriorKind))
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_proportions_have_no_less_than_float32(kind: PriorKind, dtype: torch.dtype) -> None:
+    """As the posteriors have that the encoder gives."""
+    made, at_least = Prior(3, kind, learned=True).to(dtype), torch.promote_types(dtype, torch.float32)
+    posterior = torch.zeros(2, 3, dtype=at_least)
+    assert made.mean_theta().dtype == made.posterior_theta(posterior, posterior).dtype == at_least
+
+
+@pytest.mark.parametrize("kind", get_args(PriorKind))
+def test_the_mean_is_where_the_prior_is(kind: PriorKind) -> None:
+    assert Prior(3, kind, learned=True).to("meta").mean_theta().device == torch.device("meta")

@@ -57,3 +57,12 @@ def test_a_batch_for_evaluation_has_no_gradients() -> None:
     batch, weight = batch_of(np.eye(2, dtype=np.int64), with_gradients=False), random(2, H)
     with pytest.raises(RuntimeError, match="made for evaluation"):
         sparse.matmul(batch, batch.counts, weight).sum().backward()
+
+
+def test_second_derivatives_are_refused_and_not_wrong() -> None:
+    batch, weight = batch_of(np.eye(2, dtype=np.int64)), random(2, H)
+    (gradient,) = torch.autograd.grad(
+        sparse.matmul(batch, batch.counts, weight).square().sum(), weight, create_graph=True
+    )
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etm_app.model import ETM
+from etm_app.nn.topics import Topics
 
 
 def topics(vocab_size: int, num_topics: int, rho_size: int, train_embeddings: bool = True) -> torch.nn.Module:
@@ -43,3 +44,31 @@ def test_frozen_embeddings_get_no_gradient_but_are_saved(train_embeddings: bool)
     assert (module.rho.grad is not None) == train_embeddings
     assert module.alpha.grad.abs().sum() > 0
     assert {"rho", "alpha"} <= set(module.state_dict())
+
+
+def test_embeddings_start_as_a_layer_of_torch() -> None:
+    """Uniform within the root of the number of their dimensions, on both sides."""
+    module = Topics(300, 200, 25, train_embeddings=True)
+    assert module.rho.shape == (300, 25)
+    assert module.alpha.shape == (200, 25)
+    for embeddings in (module.rho, module.alpha):
+        assert embeddings.abs().max() <= 0.2
+        assert embeddings.max() > 0.19
+        assert embeddings.min() < -0.19
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_the_softmax_has_no_less_than_float32(dtype: torch.dtype) -> None:
+    module = Topics(7, 3, 4, train_embeddings=True).to(dtype)
+    beta = module()
+    assert beta.dtype == torch.promote_types(dtype, torch.float32)
+    assert beta.is_contiguous()
+    torch.testing.assert_close(beta.sum(0), torch.ones(3, dtype=beta.dtype))
+
+
+def test_embeddings_can_be_placed() -> None:
+    module, rho, alpha = Topics(7, 3, 4, train_embeddings=True), torch.randn(7, 4), torch.randn(3, 4)
+    module.place(rho, alpha)
+    assert torch.equal(module.rho, rho)
+    assert torch.equal(module.alpha, alpha)
+    assert module.rho.requires_grad
