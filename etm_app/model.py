@@ -4,50 +4,37 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
-from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics import Metric
 
 from etm_app.checkpoint.content import check_content, hyperparameters, read_checkpoint
+from etm_app.checkpoint.old import take_old_names
 from etm_app.checkpoint.resume import check_state, compare_data
 from etm_app.data.batch import BowBatch, as_batch
 from etm_app.data.corpus import BowDataset
 from etm_app.data.datamodule import training_set
 from etm_app.data.digest import digest_of_data
+from etm_app.data.vocabulary import check_same_vocab
 from etm_app.errors import UserError
-from etm_app.metrics.elbo import EVALUATED_SAMPLES, Elbo
-from etm_app.metrics.perplexity import Perplexity
-from etm_app.metrics.usage import TopicUsage
-from etm_app.nn import sparse
+from etm_app.evaluation import EvaluatedModel
+from etm_app.metrics.elbo import Elbo
 from etm_app.nn.anchor import Anchor
 from etm_app.nn.elbo import kl_to_standard_normal, log_likelihood
 from etm_app.nn.encoder import Activation, Encoder
 from etm_app.nn.prior import Prior, PriorKind
 from etm_app.nn.topics import Topics
 from etm_app.start import place_embeddings
-from etm_app.topic_model import TopicModel
 
 __all__ = ["ETM"]
 
 # Documents that the statistics of the normalization are measured over: enough for them to be known to one per cent.
 MAX_MEASURED = 8_000
-# What versions before called the parts of the model's state.
-OLD_NAMES = {
-    "prior_mean": "prior.mean",
-    "prior_log_scale": "prior.log_scale",
-    "topics.rho_anchor": "anchor.rho",
-    "topics.alpha_anchor": "anchor.alpha",
-    "topics.word_weight": "anchor.document_frequency",
-    "topics.log_frequency": "anchor.log_frequency",
-}
 
 
-class ETM(TopicModel, LightningModule):
+class ETM(EvaluatedModel):
     """Embedded Topic Model (Dieng, Ruiz, Blei: Topic Modeling in Embedding Spaces, arXiv 1907.04907).
 
     A document's topic proportions are theta = softmax(delta), in the paper with delta = z ~ N(0, I); each of its words
@@ -115,7 +102,7 @@ class ETM(TopicModel, LightningModule):
         queries: list[str] = [],  # noqa: B006 - shown by --help, never changed
         embeddings: Path | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(num_topics)
         sizes = {
             "num_topics": num_topics,
             "t_hidden_size": t_hidden_size,
@@ -142,18 +129,13 @@ class ETM(TopicModel, LightningModule):
         # Whether training has begun: embeddings that were placed, or learned, are not placed again.
         self.register_buffer("placed", torch.tensor(False))
         self.placed: Tensor
-        self.register_load_state_dict_pre_hook(_rename)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(take_old_names)  # type: ignore[no-untyped-call]
         self.vocab_size = vocab_size
         self.vocab: list[str] | None = None
         self.analyzer: dict[str, Any] | None = None  # how texts become words of the vocabulary: Analyzer's settings
         self.train_elbo = Elbo()
-        self.elbo = Elbo()
-        self.perplexity = Perplexity()
-        self.usage = TopicUsage(num_topics)
         self.data_digest: str | None = None  # of the documents that it is trained on and chosen by
         self.training_set: BowDataset | None = None  # what coherence and the other statistics are counted over
-        self._beta_by_word: Tensor | None = None  # during an evaluation
-        self._noise = np.random.default_rng(0)  # of an evaluation
         self._seed = 0
         self._epoch_start = 0.0
         self._measured = True  # whether the encoder's statistics are those of its weights
@@ -174,18 +156,8 @@ class ETM(TopicModel, LightningModule):
         """Take the vocabulary from the data module; words of one that has none are called by their number."""
         datamodule = getattr(self.trainer, "datamodule", None)
         vocab = getattr(datamodule, "vocab", None)
-        if vocab is not None and len(vocab) != self.vocab_size:
-            raise UserError(
-                f"data: the vocabulary has {len(vocab)} words, the model was made for {self.vocab_size}; "
-                "expected as many: use the data that it was trained on, or train anew."
-            )
-        if vocab is not None and self.placed and self.vocab is not None and self.vocab != list(vocab):
-            raise UserError(
-                f"data: another vocabulary than the model was trained on ({len(set(vocab) & set(self.vocab))} of "
-                f"{len(vocab)} words are the same, or they are in another order); expected the same: "
-                "use the data that it was trained on, or train a new ETM."
-            )
         if vocab is not None:
+            check_same_vocab(vocab, self.vocab if self.placed else None, self.vocab_size)
             self.analyzer = getattr(datamodule, "analyzer_settings", None)
         if vocab is not None or self.vocab is None:
             self.vocab = list(vocab) if vocab is not None else [str(word) for word in range(self.vocab_size)]
@@ -234,9 +206,7 @@ class ETM(TopicModel, LightningModule):
         assert isinstance(optimizer, torch.optim.Optimizer)
         self.log("learning_rate", optimizer.param_groups[0]["lr"], sync_dist=True)
         self.log("epoch_time", time.perf_counter() - self._epoch_start, sync_dist=True)
-        self._log_metric(self.train_elbo, "train", shown="elbo")
-
-    # Evaluation
+        self.log_metric(self.train_elbo, "train", shown="elbo")
 
     def on_validation_start(self) -> None:
         """Measure the statistics of the normalization in the middle of a fit."""
@@ -255,73 +225,6 @@ class ETM(TopicModel, LightningModule):
             with torch.no_grad():
                 self.encoder.measure(batches, self.topics())
         self._measured = True
-
-    def on_validation_epoch_start(self) -> None:
-        """Compute beta once for the whole evaluation, and start the noise that every one of them has."""
-        self._noise = np.random.default_rng(0)
-        self._beta_by_word = self.topics()
-        self.usage.reset()
-
-    on_test_epoch_start = on_predict_epoch_start = on_validation_epoch_start
-
-    def validation_step(self, batch: BowBatch, batch_idx: int) -> None:
-        """ELBO and document completion of a batch."""
-        self._evaluate(batch)
-
-    def test_step(self, batch: BowBatch, batch_idx: int) -> None:
-        """ELBO and document completion of a batch."""
-        self._evaluate(batch)
-
-    def _evaluate(self, batch: BowBatch) -> None:
-        beta_by_word, first = self._beta_by_word, batch.first_half
-        assert beta_by_word is not None
-        if first is None:
-            raise RuntimeError("this batch was made without the halves that document completion needs")
-        mu, logvar = self.encoder(batch, batch.counts, beta_by_word)
-        theta = self.prior.posterior_theta(mu, logvar)
-        kl = kl_to_standard_normal(mu, logvar)
-        likelihood = self._expected_log_likelihood(batch, mu, logvar, beta_by_word)
-        self.elbo.update(-likelihood.sum(), kl.sum(), batch.num_nonempty)
-        self.usage.update(theta, kl, batch.indptr.diff() > 0)
-        theta = self.prior.posterior_theta(*self.encoder(batch, first, beta_by_word))
-        second = batch.counts - first
-        known = sparse.num_tokens(batch, first) > 0
-        tokens = sparse.num_tokens(batch, second) * known
-        self.perplexity.update(log_likelihood(batch, second, theta, beta_by_word), tokens)
-
-    def _expected_log_likelihood(self, batch: BowBatch, mu: Tensor, logvar: Tensor, beta_by_word: Tensor) -> Tensor:
-        """E_q[log p(document | theta, beta)], [B]; at the mean of theta it would be more, and the ELBO no bound."""
-        # NumPy draws one number after the other, so that a document's are the same however they are batched.
-        noise = self._noise.standard_normal((len(mu), EVALUATED_SAMPLES // 2, mu.shape[1]), np.float32)
-        scale, total = (0.5 * logvar).exp(), torch.zeros_like(mu[:, 0])
-        for half in torch.from_numpy(noise).to(mu).unbind(1):
-            for z in (mu + scale * half, mu - scale * half):
-                total += log_likelihood(batch, batch.counts, self.prior.theta(z), beta_by_word)
-        return total / EVALUATED_SAMPLES
-
-    def on_validation_epoch_end(self) -> None:
-        """Log what was measured."""
-        self._log_evaluation("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Log what was measured."""
-        self._log_evaluation("test")
-
-    def _log_evaluation(self, stage: str) -> None:
-        self._beta_by_word = None
-        self._log_metric(self.elbo, stage)
-        self._log_metric(self.perplexity, stage, shown="perplexity")
-
-    def _log_metric(self, metric: Metric, stage: str, shown: str = "") -> None:
-        """Log a metric's values, already reduced over processes, and start it anew."""
-        for name, value in metric.compute().items():
-            self.log(f"{stage}_{name}", value.float(), prog_bar=name == shown, sync_dist=True)
-        metric.reset()
-
-    def predict_step(self, batch: BowBatch, batch_idx: int) -> tuple[Tensor, Tensor]:
-        """Topic proportions of a batch: theta [B, K] and which documents have words, [B]."""
-        assert self._beta_by_word is not None
-        return self.theta_of_batch(batch, self._beta_by_word), batch.indptr.diff() > 0
 
     # Checkpoints
 
@@ -357,16 +260,6 @@ class ETM(TopicModel, LightningModule):
             else:
                 self.data_digest = checkpoint.get("data_digest")
 
-    def rename(self, state_dict: dict[str, Any]) -> None:
-        """Bring the state of a model that a version before saved, a trained one, to the names of this one, in place."""
-        for old, new in OLD_NAMES.items():
-            if old in state_dict:
-                state_dict[new] = state_dict.pop(old)
-        if "placed" not in state_dict:
-            state_dict["placed"] = torch.ones_like(self.placed)
-            for name, buffer in self.anchor.named_buffers(prefix="anchor"):  # absent where there was no warm start
-                state_dict.setdefault(name, torch.empty_like(buffer[:0]))
-
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]  # Lightning's calls what the file names
         cls, checkpoint_path: str | Path, map_location: torch.device | str = "cpu", **kwargs: Any
@@ -386,7 +279,3 @@ class ETM(TopicModel, LightningModule):
         model.vocab, model.analyzer = checkpoint["vocab"], checkpoint.get("analyzer")
         model.load_state_dict(checkpoint["state_dict"])
         return model.to(map_location)
-
-
-def _rename(model: ETM, state_dict: dict[str, Any], *_: object) -> None:
-    model.rename(state_dict)

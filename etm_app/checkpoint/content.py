@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union
 import torch
 from torch import Tensor
 
+from etm_app.checkpoint.old import take_old_names
 from etm_app.data.text.analyzer import Analyzer
 from etm_app.data.vocabulary import check_vocab
 from etm_app.errors import UserError
@@ -286,7 +287,7 @@ def _check_weights(weights: Any, model_class: "type[ETM]", given: dict[str, Any]
         with torch.device("meta"):  # shapes, and no memory
             model = model_class(**given)
             weights = dict(weights)
-            model.rename(weights)
+            take_old_names(model, weights)
             if weights.get("anchor.rho", torch.empty(0)).numel():
                 model.anchor.place(model.rho, model.alpha, model.rho[:, 0], model.rho[:, 0])
         expected = model.state_dict()

@@ -7,7 +7,7 @@ from typing import Any
 
 from etm_app.errors import UserError
 
-__all__ = ["check_vocab", "read_vocab"]
+__all__ = ["check_same_vocab", "check_vocab", "read_vocab"]
 
 
 def check_vocab(vocab: Sequence[str], name: str) -> None:
@@ -22,6 +22,30 @@ def check_vocab(vocab: Sequence[str], name: str) -> None:
         raise UserError(f"{name} repeats {repeated} of its words, {first!r} for one; expected each once.")
     if broken := [word for word in vocab if "\n" in word]:
         raise UserError(f"{name} has words with a line break, {broken[0]!r} for one; expected none.")
+
+
+def check_same_vocab(vocab: Sequence[str], trained: Sequence[str] | None, size: int) -> None:
+    """Refuse data with other words than those of a model.
+
+    Args:
+        vocab: Those of the data.
+        trained: Those that the model was trained on, if it was.
+        size: How many it was made for.
+
+    Raises:
+        UserError: They are others, or in another order.
+    """
+    if len(vocab) != size:
+        raise UserError(
+            f"data: the vocabulary has {len(vocab)} words, the model was made for {size}; "
+            "expected as many: use the data that it was trained on, or train anew."
+        )
+    if trained is not None and list(trained) != list(vocab):
+        raise UserError(
+            f"data: another vocabulary than the model was trained on ({len(set(vocab) & set(trained))} of "
+            f"{len(vocab)} words are the same, or they are in another order); expected the same: "
+            "use the data that it was trained on, or train a new ETM."
+        )
 
 
 def read_vocab(path: Path, argument: str) -> list[str]:

@@ -1,0 +1,31 @@
+"""Checkpoints of versions before."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from etm_app.model import ETM
+
+__all__ = ["take_old_names"]
+
+# What they called the parts of the model's state.
+OLD_NAMES = {
+    "prior_mean": "prior.mean",
+    "prior_log_scale": "prior.log_scale",
+    "topics.rho_anchor": "anchor.rho",
+    "topics.alpha_anchor": "anchor.alpha",
+    "topics.word_weight": "anchor.document_frequency",
+    "topics.log_frequency": "anchor.log_frequency",
+}
+
+
+def take_old_names(model: "ETM", state_dict: dict[str, Any], *_: object) -> None:
+    """Bring the state of a trained model that a version before saved to the names of this one, in place."""
+    for old, new in OLD_NAMES.items():
+        if old in state_dict:
+            state_dict[new] = state_dict.pop(old)
+    if "placed" not in state_dict:
+        state_dict["placed"] = torch.ones_like(model.placed)
+        for name, buffer in model.anchor.named_buffers(prefix="anchor"):  # absent where there was no warm start
+            state_dict.setdefault(name, torch.empty_like(buffer[:0]))

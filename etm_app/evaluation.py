@@ -1,0 +1,100 @@
+"""How a model is evaluated: the steps of validate, test and predict, and what they log."""
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor
+from torchmetrics import Metric
+
+from etm_app.data.batch import BowBatch
+from etm_app.metrics.elbo import EVALUATED_SAMPLES, Elbo
+from etm_app.metrics.perplexity import Perplexity
+from etm_app.metrics.usage import TopicUsage
+from etm_app.nn import sparse
+from etm_app.nn.elbo import kl_to_standard_normal, log_likelihood
+from etm_app.topic_model import TopicModel
+
+__all__ = ["EvaluatedModel"]
+
+
+class EvaluatedModel(TopicModel, LightningModule):
+    """A topic model that Lightning evaluates: evidence lower bound, document completion, use of the topics.
+
+    Args:
+        num_topics: K.
+    """
+
+    def __init__(self, num_topics: int) -> None:
+        super().__init__()
+        self.elbo = Elbo()
+        self.perplexity = Perplexity()
+        self.usage = TopicUsage(num_topics)
+        self._beta_by_word: Tensor | None = None  # during an evaluation
+        self._noise = np.random.default_rng(0)  # of an evaluation
+
+    def on_validation_epoch_start(self) -> None:
+        """Compute beta once for the whole evaluation, and start the noise that every one of them has."""
+        self._noise = np.random.default_rng(0)
+        self._beta_by_word = self.topics()
+        self.usage.reset()
+
+    on_test_epoch_start = on_predict_epoch_start = on_validation_epoch_start
+
+    def validation_step(self, batch: BowBatch, batch_idx: int) -> None:
+        """ELBO and document completion of a batch."""
+        self._evaluate(batch)
+
+    def test_step(self, batch: BowBatch, batch_idx: int) -> None:
+        """ELBO and document completion of a batch."""
+        self._evaluate(batch)
+
+    def _evaluate(self, batch: BowBatch) -> None:
+        beta_by_word, first = self._beta_by_word, batch.first_half
+        assert beta_by_word is not None
+        if first is None:
+            raise RuntimeError("this batch was made without the halves that document completion needs")
+        mu, logvar = self.encoder(batch, batch.counts, beta_by_word)
+        theta = self.prior.posterior_theta(mu, logvar)
+        kl = kl_to_standard_normal(mu, logvar)
+        likelihood = self._expected_log_likelihood(batch, mu, logvar, beta_by_word)
+        self.elbo.update(-likelihood.sum(), kl.sum(), batch.num_nonempty)
+        self.usage.update(theta, kl, batch.indptr.diff() > 0)
+        theta = self.prior.posterior_theta(*self.encoder(batch, first, beta_by_word))
+        second = batch.counts - first
+        known = sparse.num_tokens(batch, first) > 0
+        tokens = sparse.num_tokens(batch, second) * known
+        self.perplexity.update(log_likelihood(batch, second, theta, beta_by_word), tokens)
+
+    def _expected_log_likelihood(self, batch: BowBatch, mu: Tensor, logvar: Tensor, beta_by_word: Tensor) -> Tensor:
+        """E_q[log p(document | theta, beta)], [B]; at the mean of theta it would be more, and the ELBO no bound."""
+        # NumPy draws one number after the other, so that a document's are the same however they are batched.
+        noise = self._noise.standard_normal((len(mu), EVALUATED_SAMPLES // 2, mu.shape[1]), np.float32)
+        scale, total = (0.5 * logvar).exp(), torch.zeros_like(mu[:, 0])
+        for half in torch.from_numpy(noise).to(mu).unbind(1):
+            for z in (mu + scale * half, mu - scale * half):
+                total += log_likelihood(batch, batch.counts, self.prior.theta(z), beta_by_word)
+        return total / EVALUATED_SAMPLES
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what was measured."""
+        self._log_evaluation("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log what was measured."""
+        self._log_evaluation("test")
+
+    def _log_evaluation(self, stage: str) -> None:
+        self._beta_by_word = None
+        self.log_metric(self.elbo, stage)
+        self.log_metric(self.perplexity, stage, shown="perplexity")
+
+    def log_metric(self, metric: Metric, stage: str, shown: str = "") -> None:
+        """Log a metric's values, already reduced over processes, and start it anew."""
+        for name, value in metric.compute().items():
+            self.log(f"{stage}_{name}", value.float(), prog_bar=name == shown, sync_dist=True)
+        metric.reset()
+
+    def predict_step(self, batch: BowBatch, batch_idx: int) -> tuple[Tensor, Tensor]:
+        """Topic proportions of a batch: theta [B, K] and which documents have words, [B]."""
+        assert self._beta_by_word is not None
+        return self.theta_of_batch(batch, self._beta_by_word), batch.indptr.diff() > 0
