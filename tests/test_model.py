@@ -16,9 +16,10 @@ from torch.distributions import Normal, kl_divergence
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from etm_app.checkpoint.old import OLD_NAMES
 from etm_app.errors import UserError
 from etm_app.metrics.elbo import EVALUATED_SAMPLES
-from etm_app.model import ETM, OLD_NAMES
+from etm_app.model import ETM
 from etm_app.nn import sparse
 from etm_app.nn.prior import PriorKind
 from tests import reference

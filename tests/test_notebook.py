@@ -16,7 +16,8 @@ from hypothesis.extra import numpy as hnp
 import etm_app
 from etm_app.cli.main import main
 from etm_app.errors import UserError
-from etm_app.model import ETM, TRANSFORMED
+from etm_app.model import ETM
+from etm_app.topic_model import BATCH
 from tests.conftest import SMALL
 from tests.planted import VOCAB, planted_counts
 
@@ -81,12 +82,12 @@ def test_sparse_counts_are_taken_as_they_are_meant(model: ETM) -> None:
 
 
 def test_many_sparse_documents_are_never_dense(model: ETM, monkeypatch: pytest.MonkeyPatch) -> None:
-    x = sp.vstack([sp.csr_array(planted_counts())] * 30).tocsr()[: TRANSFORMED + 7]
+    x = sp.vstack([sp.csr_array(planted_counts())] * 30).tocsr()[: BATCH + 7]
     once = model.theta(sp.csr_array(planted_counts()))
     for name in ("toarray", "todense"):
         monkeypatch.setattr(sp.csr_array, name, None)
     theta = model.theta(x)
-    assert len(theta) == TRANSFORMED + 7
+    assert len(theta) == BATCH + 7
     rows = torch.arange(len(theta)) % len(once)
     torch.testing.assert_close(theta, once[rows])
 
