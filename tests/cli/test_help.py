@@ -11,6 +11,14 @@ import pytest
 import torch
 
 import etm_app
+from etm_app import (
+    BowDataModule,
+    CountsDataModule,
+    DocstringsDataModule,
+    NewsgroupsDataModule,
+    SyntheticDataModule,
+    TextDataModule,
+)
 from etm_app.cli import main as cli
 from etm_app.cli.chosen_data import arguments_of
 from etm_app.cli.commands import SUBCOMMANDS
@@ -107,18 +115,18 @@ def test_every_section_of_the_parsers_has_its_title(monkeypatch: pytest.MonkeyPa
 
 
 DATA = {
-    (): cli.DocstringsDataModule,
-    ("--data=TextDataModule",): cli.TextDataModule,
-    ("--data", "etm_app.CountsDataModule"): cli.CountsDataModule,
-    ("--data.files=new.csv",): cli.TextDataModule,
-    ("--data.class_path=NewsgroupsDataModule",): cli.NewsgroupsDataModule,
-    ("--data.num_words=7", "--data.num_documents", "3"): cli.SyntheticDataModule,
+    (): DocstringsDataModule,
+    ("--data=TextDataModule",): TextDataModule,
+    ("--data", "etm_app.CountsDataModule"): CountsDataModule,
+    ("--data.files=new.csv",): TextDataModule,
+    ("--data.class_path=NewsgroupsDataModule",): NewsgroupsDataModule,
+    ("--data.num_words=7", "--data.num_documents", "3"): SyntheticDataModule,
 }
 
 
 @pytest.mark.parametrize(("args", "data_module"), DATA.items())
 def test_the_arguments_of_the_data_are_shown(
-    shown: Callable[..., str], args: tuple[str, ...], data_module: type[cli.BowDataModule]
+    shown: Callable[..., str], args: tuple[str, ...], data_module: type[BowDataModule]
 ) -> None:
     for page in (shown("fit", *args, "--help"), shown("predict", "--help", *args)):
         of_data = {name for name in re.findall(r"^  --data\.([\w.]+)", page, re.MULTILINE) if name != "help"}
