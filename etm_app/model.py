@@ -39,6 +39,7 @@ __all__ = ["ETM"]
 # Documents that the statistics of the normalization are measured over: enough for them to be known to one per cent.
 MAX_MEASURED = 8_000
 TRANSFORMED = 1_000  # texts at once
+NOISES = 1_021  # samples of z ~ N(0, I) that evaluated documents share: so many that their errors cancel in a mean
 # What versions before called the parts of the model's state.
 OLD_NAMES = {
     "prior_mean": "prior.mean",
@@ -155,7 +156,7 @@ class ETM(LightningModule):
         self.usage = TopicUsage(num_topics)
         self.training_set: BowDataset | None = None  # what coherence and the other statistics are counted over
         self._beta_by_word: Tensor | None = None  # during an evaluation
-        self._noise = np.random.default_rng(0)  # of an evaluation
+        self._noise = torch.empty(0)  # of an evaluation, [NOISES, K]
         self._seed = 0
         self._epoch_start = 0.0
         self._measured = True  # whether the encoder's statistics are those of its weights
@@ -297,8 +298,9 @@ class ETM(LightningModule):
         self._measured = True
 
     def on_validation_epoch_start(self) -> None:
-        """Compute beta once for the whole evaluation, and start the noise that every one of them has."""
-        self._noise = np.random.default_rng(0)
+        """Compute beta once for the whole evaluation, and the noise, which is the same in every one of them."""
+        generator = torch.Generator().manual_seed(0)
+        self._noise = torch.randn(NOISES, len(self.alpha), generator=generator).to(self.device)
         self._beta_by_word = self.topics()
         self.usage.reset()
 
@@ -331,11 +333,12 @@ class ETM(LightningModule):
 
     def _expected_log_likelihood(self, batch: BowBatch, mu: Tensor, logvar: Tensor, beta_by_word: Tensor) -> Tensor:
         """E_q[log p(document | theta, beta)], [B]; at the mean of theta it would be more, and the ELBO no bound."""
-        # NumPy draws one number after the other, so that a document's are the same however they are batched.
-        noise = self._noise.standard_normal((len(mu), EVALUATED_SAMPLES // 2, mu.shape[1]), np.float32)
+        # A matter of the document's words, so that its noise is the same in any batch and process.
+        number = sparse.num_tokens(batch, batch.counts.double() * batch.indices).long()
         scale, total = (0.5 * logvar).exp(), torch.zeros_like(mu[:, 0])
-        for half in torch.from_numpy(noise).to(mu).unbind(1):
-            for z in (mu + scale * half, mu - scale * half):
+        for pair in range(EVALUATED_SAMPLES // 2):
+            noise = scale * self._noise[(number + pair) % NOISES].to(mu)
+            for z in (mu + noise, mu - noise):
                 total += log_likelihood(batch, batch.counts, self.prior.theta(z), beta_by_word)
         return total / EVALUATED_SAMPLES
 
