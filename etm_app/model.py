@@ -36,10 +36,10 @@ from etm_app.nn.warm_start import MAX_DOCUMENTS, warm_start
 
 __all__ = ["ETM"]
 
+NOISES = 1_021  # samples of z ~ N(0, I) that evaluated documents share: so many that their errors cancel in a mean
 # Documents that the statistics of the normalization are measured over: enough for them to be known to one per cent.
 MAX_MEASURED = 8_000
 TRANSFORMED = 1_000  # texts at once
-NOISES = 1_021  # samples of z ~ N(0, I) that evaluated documents share: so many that their errors cancel in a mean
 # What versions before called the parts of the model's state.
 OLD_NAMES = {
     "prior_mean": "prior.mean",
