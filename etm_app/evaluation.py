@@ -1,6 +1,5 @@
 """How a model is evaluated: the steps of validate, test and predict, and what they log."""
 
-import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
@@ -16,6 +15,8 @@ from etm_app.topic_model import TopicModel
 
 __all__ = ["EvaluatedModel"]
 
+NOISES = 1_021  # samples of z ~ N(0, I) that evaluated documents share: so many that their errors cancel in a mean
+
 
 class EvaluatedModel(TopicModel, LightningModule):
     """A topic model that Lightning evaluates: evidence lower bound, document completion, use of the topics.
@@ -30,11 +31,12 @@ class EvaluatedModel(TopicModel, LightningModule):
         self.perplexity = Perplexity()
         self.usage = TopicUsage(num_topics)
         self._beta_by_word: Tensor | None = None  # during an evaluation
-        self._noise = np.random.default_rng(0)  # of an evaluation
+        self._noise = torch.empty(0)  # of an evaluation, [NOISES, K]
 
     def on_validation_epoch_start(self) -> None:
-        """Compute beta once for the whole evaluation, and start the noise that every one of them has."""
-        self._noise = np.random.default_rng(0)
+        """Compute beta once for the whole evaluation, and the noise, which is the same in every one of them."""
+        generator = torch.Generator().manual_seed(0)
+        self._noise = torch.randn(NOISES, len(self.alpha), generator=generator).to(self.device)
         self._beta_by_word = self.topics()
         self.usage.reset()
 
@@ -67,11 +69,12 @@ class EvaluatedModel(TopicModel, LightningModule):
 
     def _expected_log_likelihood(self, batch: BowBatch, mu: Tensor, logvar: Tensor, beta_by_word: Tensor) -> Tensor:
         """E_q[log p(document | theta, beta)], [B]; at the mean of theta it would be more, and the ELBO no bound."""
-        # NumPy draws one number after the other, so that a document's are the same however they are batched.
-        noise = self._noise.standard_normal((len(mu), EVALUATED_SAMPLES // 2, mu.shape[1]), np.float32)
+        # A matter of the document's words, so that its noise is the same in any batch and process.
+        number = sparse.num_tokens(batch, batch.counts.double() * batch.indices).long()
         scale, total = (0.5 * logvar).exp(), torch.zeros_like(mu[:, 0])
-        for half in torch.from_numpy(noise).to(mu).unbind(1):
-            for z in (mu + scale * half, mu - scale * half):
+        for pair in range(EVALUATED_SAMPLES // 2):
+            noise = scale * self._noise[(number + pair) % NOISES].to(mu)
+            for z in (mu + noise, mu - noise):
                 total += log_likelihood(batch, batch.counts, self.prior.theta(z), beta_by_word)
         return total / EVALUATED_SAMPLES
 

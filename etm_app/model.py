@@ -102,7 +102,6 @@ class ETM(EvaluatedModel):
         queries: list[str] = [],  # noqa: B006 - shown by --help, never changed
         embeddings: Path | None = None,
     ) -> None:
-        super().__init__(num_topics)
         sizes = {
             "num_topics": num_topics,
             "t_hidden_size": t_hidden_size,
@@ -112,6 +111,7 @@ class ETM(EvaluatedModel):
         for name, size in sizes.items():
             if size < 1:
                 raise UserError(f"{name}: {size}; expected a whole number from 1.")
+        super().__init__(num_topics)
         # What only matters while running stays out of checkpoints, where it would overrule the command line.
         self.save_hyperparameters(ignore=["optimizer", "lr_scheduler", "queries", "embeddings"])
         self.optimizer = optimizer
