@@ -255,9 +255,8 @@ class ETM(LightningModule):
     def training_step(self, batch: BowBatch, batch_idx: int) -> Tensor:
         """Negative ELBO of a batch, mean over its documents that are not empty, and the anchor's pull."""
         self._measured = False
-        seen = batch.counts
-        if self.word_dropout:
-            seen = seen * (torch.rand_like(seen) >= self.word_dropout)
+        # What is seen counts for what is hidden as well: the evidence is of whole documents, as in evaluation.
+        seen = F.dropout(batch.counts, self.word_dropout) if self.word_dropout else batch.counts
         beta_by_word = self.topics()
         mu, logvar = self.encoder(batch, seen, beta_by_word)
         z = mu + torch.randn_like(mu) * (0.5 * logvar).exp()

@@ -94,8 +94,9 @@ def objective(
 
     torch.manual_seed(seed)
     seen = x_.clone()
-    if share := switches["word_dropout"]:
-        seen[x_ > 0] *= torch.rand(int((x_ > 0).sum())) >= share
+    if share := switches["word_dropout"]:  # what is seen stands for what is hidden
+        seen[x_ > 0] *= F.dropout(torch.ones(int((x_ > 0).sum())), share) > 0
+        seen /= 1 - share if share < 1 else 1
     tokens = seen.sum(1, keepdim=True)
     known = tokens[:, 0] > 0
 

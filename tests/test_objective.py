@@ -102,6 +102,17 @@ def test_a_step_is_that_of_the_reference(switches: dict[str, Any], prior: PriorK
     assert (expected.loss - without.loss > 0.1).item() == (model.anchor.placed and model.anchor.weight > 0)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_documents_with_hidden_words_are_as_long_as_without(share: float) -> None:
+    """The evidence is a log of counts: documents of another length than in evaluation would be others."""
+    x, lengths = planted_counts(3_000), []
+    model = etm(x.shape[1], word_dropout=share)
+    encoder = model.encoder.forward
+    model.encoder.forward = lambda batch, seen, beta: lengths.append(seen.sum()) or encoder(batch, seen, beta)  # type: ignore[method-assign,func-returns-value]
+    step(model, x)
+    assert lengths[0].item() == pytest.approx(x.sum(), rel=0.02)
+
+
 @pytest.mark.parametrize("num_documents", [1, 20_000, 100_000])
 def test_the_anchor_is_that_of_the_reference_for_any_number_of_documents(num_documents: int) -> None:
     x = planted_counts(12)

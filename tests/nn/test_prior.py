@@ -96,8 +96,8 @@ def test_theta_of_a_dirichlet_posterior_is_its_mean(
     many = prior("dirichlet", mean)
     expected = exact_mean(few, POSTERIORS, logvars)
     thetas = [of.posterior_theta(POSTERIORS, logvars).detach().double() for of in (many, few)]
-    torch.testing.assert_close(thetas[0], expected, rtol=0, atol=4e-3)
-    torch.testing.assert_close(thetas[1], expected, rtol=0, atol={-8.0: 2e-3, -3.0: 0.02, 0.0: 0.1}[logvar])
+    torch.testing.assert_close(thetas[0], expected, rtol=0, atol=2e-3)
+    torch.testing.assert_close(thetas[1], expected, rtol=0, atol={-8.0: 1e-4, -3.0: 6e-3, 0.0: 0.05}[logvar])
 
 
 def test_theta_of_a_normal_posterior_is_that_of_the_mean_of_delta() -> None:
