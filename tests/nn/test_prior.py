@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Dirichlet, Normal
 
-from etm_app.nn.prior import Prior, PriorKind
+from etm_app.nn.prior import POSTERIOR_SAMPLES, Prior, PriorKind
 from tests import reference
 
 MEANS = {"no mean": [0.0] * 4, "a mean": [1.0, 0.0, -1.0, 0.5], "a topic that is nearly all": [4.0, 0.0, -3.0, 0.5]}
@@ -34,6 +34,8 @@ def test_theta_is_the_softmax_of_delta(kind: PriorKind) -> None:
     g = Normal(0.0, 1.0).cdf(z.double()).log() if kind == "dirichlet" else z.double()
     weights = (made.mean.double() + np.exp(0.3) * g).exp()
     torch.testing.assert_close(made.theta(z).double(), weights / weights.sum(1, keepdim=True), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(made.theta(z[0]), made.theta(z)[0])
+    torch.testing.assert_close(made.theta(z[:, None]), made.theta(z)[:, None])
 
 
 @pytest.mark.parametrize("concentration", [0.02, 0.1])
@@ -111,6 +113,20 @@ def test_theta_of_a_normal_posterior_is_that_of_the_mean_of_delta() -> None:
 
 def test_only_what_is_learned_is_saved() -> None:
     assert set(Prior(3, "dirichlet", learned=True).state_dict()) == {"mean", "log_scale"}
+
+
+def test_samples_are_the_same_for_every_model_and_as_many_as_said() -> None:
+    """They are not saved, so a model that was loaded draws them again; nor do they change what else is random."""
+    made = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        state = torch.get_rng_state()
+        made.append(Prior(3, "dirichlet", learned=True))
+        assert torch.equal(made[-1].mean_theta(), made[0].mean_theta())
+        assert torch.equal(torch.get_rng_state(), state)
+    thetas = [of.posterior_theta(torch.ones(1, 3), torch.zeros(1, 3)) for of in made]
+    assert torch.equal(*thetas)
+    assert made[0]._points.shape == (POSTERIOR_SAMPLES, 3)
 
 
 def test_samples_stand_in_pairs_on_both_sides_of_the_mean() -> None:
