@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -58,6 +59,15 @@ class Vectorizer:
             )
         if self.max_vocab is not None and self.max_vocab < 1:
             raise UserError(f"data.max_vocab: {self.max_vocab}; expected a number of words from 1, or null for all.")
+
+    def cache_key(self) -> dict[str, Any]:
+        """Everything that the counts of a text depend on, as simple values."""
+        return {
+            "analyzer": self.analyzer.settings(),
+            "tokenizer": self.analyzer.tokenizer_file(),
+            "df": [repr(self.min_df), repr(self.max_df), self.max_vocab],
+            "vocab": None if self.vocab is None else sha256("\n".join(self.vocab).encode()).hexdigest(),
+        }
 
     def __call__(self, texts: pl.Series, splits: Sequence[str]) -> tuple[sp.csr_array, list[str], dict[str, Any]]:
         """Vectorize texts that are in memory.
