@@ -14,7 +14,7 @@ import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from etm_app.data.corpus import GrowingArray
+from etm_app.data.corpus import DOCUMENTS_AT_ONCE, GrowingArray
 from etm_app.data.text.analyzer import Analyzer, BatchCounts
 from etm_app.data.vocabulary import check_vocab
 from etm_app.errors import UserError
@@ -84,7 +84,7 @@ class Vectorizer:
         """
         with TemporaryDirectory() as folder:
             documents = texts.to_frame("text").with_row_index("row")
-            counted = self.count(documents.iter_slices(10_000), Path(folder))
+            counted = self.count(documents.iter_slices(DOCUMENTS_AT_ONCE), Path(folder))
             vocab, report = counted.choose(splits)
             chunks = list(counted.chunks())
         matrix = sp.vstack([
