@@ -73,7 +73,8 @@ def test_training_steps_are_the_dense_ones(monkeypatch: pytest.MonkeyPatch) -> N
     datamodule = PlantedDataModule(batch_size=16)
     actual = fit(deepcopy(model), datamodule)
     monkeypatch.setattr(sparse, "matmul", reference.matmul)
-    monkeypatch.setattr("etm_app.model.log_likelihood", reference.log_likelihood)
+    for module in ("model", "evaluation"):
+        monkeypatch.setattr(f"etm_app.{module}.log_likelihood", reference.log_likelihood)
     expected = fit(deepcopy(model), datamodule)
     assert len(expected.losses) == 2 * 4
     for ours, theirs in zip(actual.losses, expected.losses, strict=True):
@@ -399,7 +400,7 @@ def test_what_was_learned_is_not_placed_again(
     run.fit(model, PlantedDataModule())
     run.save_checkpoint(tmp_path / "model.ckpt")
     learned = deepcopy(model.state_dict())
-    monkeypatch.delattr("etm_app.model.warm_start")  # nor computed for nothing
+    monkeypatch.delattr("etm_app.start.warm_start")  # nor computed for nothing
     if how != "the same object":
         model = ETM.load_from_checkpoint(tmp_path / "model.ckpt") if how == "from its checkpoint" else etm()
     model.warm_start = True

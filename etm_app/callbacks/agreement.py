@@ -2,8 +2,9 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import Trainer
 
+from etm_app.callbacks.evaluation import EvaluationCallback
 from etm_app.data.corpus import BowCorpus, BowDataset
 from etm_app.data.datamodule import BowDataModule
 from etm_app.metrics.agreement import MAX_TRAINED, LinearClassifier, topic_agreement
@@ -11,10 +12,8 @@ from etm_app.model import ETM
 
 __all__ = ["LabelAgreement"]
 
-CHUNK = 10_000  # documents whose theta is in memory at once
 
-
-class LabelAgreement(Callback):
+class LabelAgreement(EvaluationCallback):
     """Logs how well topics agree with labels, where the corpus has some, in `validate` and `test`.
 
     Not in the validations within a fit: it is no measure to choose a model by, and would take as long as they do.
@@ -24,17 +23,8 @@ class LabelAgreement(Callback):
     def __init__(self) -> None:
         self._trained: tuple[NDArray[np.float32], NDArray[np.int64], LinearClassifier] | None = None
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log for the validation documents, after a fit."""
-        if trainer.state.fn == "validate":
-            self._log(trainer, pl_module, "val")
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log for the test documents."""
-        self._log(trainer, pl_module, "test")
-
-    def _log(self, trainer: Trainer, model: LightningModule, split: str) -> None:
-        assert isinstance(model, ETM)
+    def on_final(self, trainer: Trainer, model: ETM, split: str) -> None:
+        """Log for the documents of the split."""
         datamodule = getattr(trainer, "datamodule", None)
         if not isinstance(datamodule, BowDataModule) or "label" not in datamodule.corpus.documents.columns:
             return
@@ -46,8 +36,8 @@ class LabelAgreement(Callback):
             return
         classifier = self._classifier(_theta(model, train), label[train.rows])
         topics, found = [], []
-        for start in range(0, len(evaluated), CHUNK):
-            theta = _theta(model, BowDataset(corpus, evaluated.rows[start : start + CHUNK]))
+        for part in evaluated.parts():
+            theta = _theta(model, part)
             topics.append(theta.argmax(axis=1))
             found.append(classifier.predict(theta))
         values = topic_agreement(np.concatenate(topics), label[evaluated.rows])

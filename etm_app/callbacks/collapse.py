@@ -1,9 +1,10 @@
 """A watch over topics that nobody uses, or that are all one."""
 
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_warn
 
+from etm_app.callbacks.evaluation import EvaluationCallback
 from etm_app.metrics.usage import active_topics, duplicate_topics
 from etm_app.model import ETM
 
@@ -14,34 +15,26 @@ MAX_TOPIC_SHARE = 0.5
 MIN_ACTIVE_SHARE = 0.5  # of all topics
 
 
-class CollapseMonitor(Callback):
+class CollapseMonitor(EvaluationCallback):
     """Logs active and duplicate topics and the largest one's share with every evaluation; warns once of a collapse."""
 
     def __init__(self) -> None:
         self.warning = ""
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log, and warn where topics have collapsed."""
-        self._watch(trainer, pl_module, "val")
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log."""
-        self._watch(trainer, pl_module, "test")
-
-    def _watch(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        assert isinstance(pl_module, ETM)
-        usage = {name: value.reshape(-1) for name, value in pl_module.usage.compute().items()}  # Metric drops K = 1
-        if trainer.sanity_checking or not usage:
+    def on_evaluated(self, trainer: Trainer, model: ETM, split: str) -> None:
+        """Log, and warn where topics have collapsed in a fit."""
+        usage = {name: value.reshape(-1) for name, value in model.usage.compute().items()}  # Metric drops K = 1
+        if not usage:
             return
         num_topics = usage["share"].numel()
         active, largest = active_topics(usage["share"]), usage["share"].max().item()
-        duplicates = duplicate_topics(pl_module.top_word_indices(10).cpu().numpy())
+        duplicates = duplicate_topics(model.top_word_indices(10).cpu().numpy())
         values = {"active_topics": active, "largest_topic_share": largest, "duplicate_topics": duplicates}
-        pl_module.log_dict({f"{stage}_{name}": float(value) for name, value in values.items()}, sync_dist=True)
+        model.log_dict({f"{split}_{name}": float(value) for name, value in values.items()}, sync_dist=True)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
                 for name, value in usage.items():
-                    logger.experiment.add_histogram(f"{stage}_topic_{name}", value.float(), trainer.global_step)
+                    logger.experiment.add_histogram(f"{split}_topic_{name}", value.float(), trainer.global_step)
         num_pairs = num_topics * (num_topics - 1) / 2
         collapsed = (
             duplicates > max(MAX_DUPLICATE_SHARE * num_pairs, 1)  # one pair of a few is no collapse

@@ -3,9 +3,10 @@
 from itertools import compress
 
 import numpy as np
-from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info
 
+from etm_app.callbacks.evaluation import EvaluationCallback
 from etm_app.data.corpus import BowDataset
 from etm_app.data.datamodule import BowDataModule, training_set
 from etm_app.errors import UserError
@@ -14,11 +15,10 @@ from etm_app.model import ETM
 
 __all__ = ["ReferenceCoherence"]
 
-CHUNK = 10_000  # documents looked at at once when counting
 METRIC_WORDS = 10
 
 
-class ReferenceCoherence(Callback):
+class ReferenceCoherence(EvaluationCallback):
     """Logs NPMI, C_V and U_Mass of the topics in a reference corpus, in `validate` and `test`.
 
     Topics are matched by their words. A word that the reference lacks is left out; how many are known is a metric too.
@@ -51,17 +51,8 @@ class ReferenceCoherence(Callback):
         if self._documents is None or not len(self._documents):
             raise UserError(f"coherence.reference: {name} has no documents; expected some, from a train_dataloader.")
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log, after a fit."""
-        if trainer.state.fn == "validate":
-            self._log(pl_module, "val")
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_final(self, trainer: Trainer, model: ETM, split: str) -> None:
         """Log."""
-        self._log(pl_module, "test")
-
-    def _log(self, model: LightningModule, split: str) -> None:
-        assert isinstance(model, ETM)
         if self._documents is None:
             return
         top_words = model.top_words(METRIC_WORDS)
@@ -74,7 +65,7 @@ class ReferenceCoherence(Callback):
         vocab: list[str] = self.reference.vocab  # type: ignore[union-attr]  # checked by setup
         place = {word: index for index, word in enumerate(vocab)}
         words = np.array([[place.get(word, -1) for word in row] for row in top_words])
-        found = reference_coherence(words, documents.chunks(CHUNK), len(vocab))
+        found = reference_coherence(words, documents.chunks(), len(vocab))
         known = {word for row, there in zip(top_words, found["known"], strict=True) for word in compress(row, there)}
         lacking = sorted({word for row in top_words for word in row} - known)
         left_out = np.isnan(found["npmi"])

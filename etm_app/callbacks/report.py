@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 
 from etm_app.callbacks.collapse import CollapseMonitor
+from etm_app.callbacks.evaluation import EvaluationCallback
 from etm_app.callbacks.topic_tables import TopicTables
 from etm_app.checkpoint.content import fits
 from etm_app.errors import UserError
@@ -23,7 +24,7 @@ __all__ = ["Report"]
 STATE = {"history": dict[str, list[tuple[float, float]]], "training": dict[str, Value]}
 
 
-class Report(Callback):
+class Report(EvaluationCallback):
     """Writes a page on which to look at the topics, after every `validate` and `test` (`fit` ends with both).
 
     One HTML file that needs no network: topics and words on a map, each topic's words and documents, nearest words, and
@@ -98,15 +99,14 @@ class Report(Callback):
         self._keep(trainer, "train_", trainer.current_epoch)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the metrics; write after `validate`."""
+        """Keep the metrics of a validation within a fit."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._keep(trainer, "val_", trainer.current_epoch + 1)
-        elif trainer.state.fn == "validate":
-            self.write(trainer, pl_module)
+        super().on_validation_end(trainer, pl_module)
 
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_measured(self, trainer: Trainer, model: ETM) -> None:
         """Write."""
-        self.write(trainer, pl_module)
+        self.write(trainer, model)
 
     def _keep(self, trainer: Trainer, prefix: str, epoch: int) -> None:
         for name, value in trainer.callback_metrics.items():
@@ -116,13 +116,12 @@ class Report(Callback):
                 ]  # a validation each half epoch
                 self.history[name] = [*before, (epoch, float(value))]
 
-    def write(self, trainer: Trainer, model: LightningModule) -> None:
+    def write(self, trainer: Trainer, model: ETM) -> None:
         """Write the page of the model as it is, with the metrics that the trainer has just logged.
 
         Raises:
             UserError: The file cannot be written.
         """
-        assert isinstance(model, ETM)
         self.metrics |= {
             name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(("val_", "test_"))
         }

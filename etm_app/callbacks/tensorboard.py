@@ -7,10 +7,11 @@ import numpy as np
 import polars as pl
 from jsonargparse.typing import PositiveInt
 from numpy.typing import NDArray
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.nn import functional as F
 
+from etm_app.callbacks.evaluation import EvaluationCallback
 from etm_app.files import replacing
 from etm_app.model import ETM
 from etm_app.report.survey import HISTOGRAM_BINS, Survey, fingerprint, survey_of
@@ -27,7 +28,7 @@ MIN_LABELLED = 10  # pixels a cell needs for its row to be labelled
 DARK, LIGHT = np.array([0.03, 0.19, 0.42]), np.array([0.97, 0.98, 1.0])  # colours for 1 and 0
 
 
-class TensorBoardTopics(Callback):
+class TensorBoardTopics(EvaluationCallback):
     """Shows the topics in TensorBoard, where a TensorBoardLogger logs.
 
     At every validation and test their top words as text. After `validate` and `test` (`fit` ends with both), once for a
@@ -45,34 +46,19 @@ class TensorBoardTopics(Callback):
         self.projector_words = projector_words
         self._shown: tuple[str, tuple[float, ...]] | None = None
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_evaluated(self, trainer: Trainer, model: ETM, split: str) -> None:
         """Log the topics as text."""
-        if not trainer.sanity_checking:
-            self._log_words(trainer, pl_module, "val")
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the topics as text."""
-        self._log_words(trainer, pl_module, "test")
-
-    def _log_words(self, trainer: Trainer, model: LightningModule, split: str) -> None:
-        assert isinstance(model, ETM)
         for logger in _loggers(trainer):
             rows = [f"| {topic} | {' '.join(words)} |" for topic, words in enumerate(model.top_words(self.num_words))]
             text = "\n".join(["| topic | words |", "|---|---|", *rows])
             logger.experiment.add_text(f"{split}_topics", text, trainer.global_step)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show what is final after `validate`; in the middle of a fit there is nothing final."""
-        if trainer.state.fn == "validate":
-            self.show(trainer, pl_module)
-
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_measured(self, trainer: Trainer, model: ETM) -> None:
         """Show what is final."""
-        self.show(trainer, pl_module)
+        self.show(trainer, model)
 
-    def show(self, trainer: Trainer, model: LightningModule) -> None:
+    def show(self, trainer: Trainer, model: ETM) -> None:
         """Show histograms, heat map and projector of the model as it is."""
-        assert isinstance(model, ETM)
         for logger in _loggers(trainer):
             state = (logger.log_dir, fingerprint(model))
             if self._shown == state:

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 from jsonargparse.typing import PositiveInt
 from numpy.typing import NDArray
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import Trainer
 from rich.console import Console
 
+from etm_app.callbacks.evaluation import EvaluationCallback
 from etm_app.metrics.agreement import AGREEMENT_DEFINITIONS
 from etm_app.metrics.coherence import REFERENCE_DEFINITIONS, TOPIC_DEFINITIONS, npmi_coherence, topic_diversity
 from etm_app.metrics.elbo import ELBO_DEFINITIONS
@@ -29,10 +30,9 @@ DEFINITIONS = {
     **AGREEMENT_DEFINITIONS,
 }
 METRIC_WORDS = 25
-CHUNK = 10_000  # documents looked at at once when counting over the training corpus
 
 
-class TopicTables(Callback):
+class TopicTables(EvaluationCallback):
     """Measures the topics at every validation and test, and writes them as tables.
 
     In the run folder, after every `validate` and `test` (`fit` ends with both, of its best checkpoint):
@@ -61,17 +61,8 @@ class TopicTables(Callback):
         self.folder: Path | None = None
         self._exported: tuple[Path, tuple[float, ...]] | None = None
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_evaluated(self, trainer: Trainer, model: ETM, split: str) -> None:
         """Log coherence, diversity and quality."""
-        if not trainer.sanity_checking:
-            self._measure(pl_module, "val")
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log coherence, diversity and quality."""
-        self._measure(pl_module, "test")
-
-    def _measure(self, model: LightningModule, split: str) -> None:
-        assert isinstance(model, ETM)
         values = self._quality(model)
         model.log_dict({f"{split}_{name}": value for name, value in values.items()}, sync_dist=True)
 
@@ -79,23 +70,17 @@ class TopicTables(Callback):
         top_words = model.top_word_indices(METRIC_WORDS).cpu().numpy()
         values = {"topic_diversity": topic_diversity(top_words)}
         if model.training_set is not None:
-            self.coherence = npmi_coherence(top_words, model.training_set.chunks(CHUNK), model.vocab_size)
+            self.coherence = npmi_coherence(top_words, model.training_set.chunks(), model.vocab_size)
             values["topic_coherence"] = float(self.coherence.mean())
             values["topic_quality"] = values["topic_coherence"] * values["topic_diversity"]
         return values
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the tables after `validate`; in the middle of a fit there is nothing final to write."""
-        if trainer.state.fn == "validate":
-            self.write(trainer, pl_module)
-
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_measured(self, trainer: Trainer, model: ETM) -> None:
         """Write the tables."""
-        self.write(trainer, pl_module)
+        self.write(trainer, model)
 
-    def write(self, trainer: Trainer, model: LightningModule) -> None:
+    def write(self, trainer: Trainer, model: ETM) -> None:
         """Write the tables of the model as it is, with the metrics that the trainer has just logged."""
-        assert isinstance(model, ETM)
         logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.metrics |= {name: value for name, value in logged.items() if name.startswith(("val_", "test_"))}
         if not self.metrics:  # nothing to evaluate on

@@ -6,8 +6,6 @@ from typing import Any
 
 import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
-from lightning_fabric.utilities.cloud_io import _is_local_file_protocol
-from lightning_fabric.utilities.types import _PATH
 
 from etm_app.files import replacing
 
@@ -27,13 +25,13 @@ class CheckpointFiles(TorchCheckpointIO):
     def __init__(self) -> None:
         self.epochs: dict[Path, int] = {}
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         """Write a file beside it, then rename that.
 
         Raises:
             UserError: There is no room, or no permission.
         """
-        if not _is_local_file_protocol(path):
+        if "://" in str(path):  # in the cloud, which Lightning knows
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         path = Path(path)

@@ -13,8 +13,6 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from etm_app.callbacks.prediction import is_theta_table
 from etm_app.checkpoint.content import EXPECTED, read_checkpoint
 from etm_app.data.datamodule import BowDataModule
-
-# Imported so that their short names work as well: --data NewsgroupsDataModule.
 from etm_app.errors import UserError
 from etm_app.files import check_target, is_same
 from etm_app.model import ETM

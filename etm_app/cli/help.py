@@ -8,6 +8,8 @@ from typing import Any
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 from pytorch_lightning import LightningDataModule
 
+from etm_app.cli.inside import Section, actions_of, sections_of, show_actions, show_sections
+
 __all__ = ["SECTIONS", "HelpFormatter", "arrange", "show_data_module"]
 
 # In the order of the page.
@@ -74,10 +76,10 @@ class HelpFormatter(DefaultHelpFormatter):
 class _WholeSection(argparse._HelpAction):
     """``--trainer.help``: all arguments of a section, those left out of ``--help`` as well."""
 
-    group: argparse._ArgumentGroup
+    section: Section
 
     def __call__(self, parser: argparse.ArgumentParser, *args: Any, **kwargs: Any) -> None:
-        parser._action_groups = [self.group]
+        show_sections(parser, [self.section])
         parser.description = None
         parser.print_help()
         parser.exit()
@@ -89,22 +91,21 @@ def arrange(parser: ArgumentParser) -> None:
     for key, title in SECTIONS.items():
         if key in groups:
             groups[key].title = title
-    for action in parser._actions:
+    for action in [action for section in sections_of(parser) for action in actions_of(section)]:
         action.help = HELP.get(action.dest, action.help)
         if action.dest == "data":
             action.metavar = "CLASS"
     pages = {key: copy(groups[key]) for key in SECTIONS if key in groups}
     for key, names in SHOWN.items():
-        whole = f"--{key}.help"
-        groups[key].add_argument(whole, action=_WholeSection, help="Show all arguments of this section and exit.")
-        by_name = {action.dest: action for action in groups[key]._group_actions}
-        by_name[whole] = parser._option_string_actions[whole]
-        by_name[whole].group = groups[key]  # type: ignore[attr-defined]
-        pages[key]._group_actions = [by_name[name] for name in (whole, *(f"{key}.{name}" for name in names))]
+        help = "Show all arguments of this section and exit."
+        shows_all = groups[key].add_argument(f"--{key}.help", action=_WholeSection, help=help)
+        shows_all.section = groups[key]
+        by_name = {action.dest: action for action in actions_of(groups[key])}
+        show_actions(pages[key], [shows_all, *(by_name[f"{key}.{name}"] for name in names)])
     for page in pages.values():
-        page._group_actions = [action for action in page._group_actions if action.dest != "weights_only"]
-    positionals, options = parser._action_groups[:2]
-    parser._action_groups = [positionals, options, *pages.values()]
+        show_actions(page, [action for action in actions_of(page) if action.dest != "weights_only"])
+    positionals, options = sections_of(parser)[:2]
+    show_sections(parser, [positionals, options, *pages.values()])
 
 
 def show_data_module(parser: ArgumentParser, data_module: type[LightningDataModule]) -> None:
@@ -113,7 +114,7 @@ def show_data_module(parser: ArgumentParser, data_module: type[LightningDataModu
     shown.add_class_arguments(data_module, "data", fail_untyped=False)
     section = (shown.groups or {})["data"]
     section.title = f"{data_module.__name__}, for the documents of this command line"
-    section._group_actions = [action for action in section._group_actions if action.dest != "data"]
-    titles = [group.title for group in parser._action_groups]
-    after = titles.index(SECTIONS["data"]) + 1
-    parser._action_groups = [*parser._action_groups[:after], section, *parser._action_groups[after:]]
+    show_actions(section, [action for action in actions_of(section) if action.dest != "data"])
+    sections = sections_of(parser)
+    after = [there.title for there in sections].index(SECTIONS["data"]) + 1
+    show_sections(parser, [*sections[:after], section, *sections[after:]])

@@ -36,12 +36,11 @@ from etm_app.cli.check import CheckingTrainer, show_warnings
 from etm_app.cli.chosen_data import DATA_MODULES, choose_data
 from etm_app.cli.commands import SUBCOMMANDS, answer, main_parser_arguments
 from etm_app.cli.guards import check_accelerator, check_checkpoint, check_targets, has_documents, vocab_size_of
-from etm_app.cli.help import HelpFormatter, arrange, show_data_module
+from etm_app.cli.help import HelpFormatter, show_data_module
+from etm_app.cli.inside import let_sigterm_end_the_run
 from etm_app.cli.interrupts import Interrupted
 from etm_app.cli.parser import Parser
 from etm_app.data.datamodule import BowDataModule
-
-# Imported so that their short names work as well: --data NewsgroupsDataModule.
 from etm_app.data.text.advice import advice
 from etm_app.data.text.texts import TextDataModule
 from etm_app.errors import UserError
@@ -51,9 +50,20 @@ from etm_app.report.terminal import make_console
 
 __all__ = ["ETMCLI", "main"]
 
+EXPECTED_WARNINGS = (  # of Lightning, about what is meant here
+    ".*does not have many workers",  # slicing a batch takes a millisecond, a worker costs more than it saves
+    "Couldn't infer the batch indices",  # the batches that we make say which documents they have
+    "The dirpath has changed from",  # evaluating a checkpoint of another run is what checkpoints are for
+    ".*You have overridden `on_before_batch_transfer`",  # the model takes any data module's batches, by design
+    r".*isinstance\(treespec, LeafSpec\)",  # between Lightning and torch
+)
+ADVERTISED = "litlogger"  # by Lightning, at each start
+
 
 class ETMCLI(LightningCLI):
     """check, fit, validate, test and predict for an ETM over any bag-of-words data module."""
+
+    parser: Parser
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -84,23 +94,15 @@ class ETMCLI(LightningCLI):
             }
         )
 
-    def setup_parser(self, *args: Any, **kwargs: Any) -> None:
-        """Lightning's, with help in the order of a first use."""
-        super().setup_parser(*args, **kwargs)
-        assert self.parser._subcommands_action is not None
-        for listed in self.parser._subcommands_action._choices_actions:
-            listed.help = SUBCOMMANDS[listed.dest]
-            arrange(self._parser(listed.dest))
-
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and check devices and checkpoint before anything is made from them."""
         words = sys.argv[1:] if args is None else args if isinstance(args, list) else []
         chosen = choose_data(words, DATA_MODULES)
         data_module = chosen.default if chosen.name is None else _data_module(chosen.name)
-        for name in SUBCOMMANDS:
-            self._parser(name).set_defaults({"data": {"class_path": _class_path(chosen.default)}})
+        for subparser in self.parser.subcommands.values():
+            subparser.set_defaults({"data": {"class_path": _class_path(chosen.default)}})
             if data_module is not None and {"-h", "--help"} & {*words}:
-                show_data_module(self._parser(name), data_module)
+                show_data_module(subparser, data_module)
         super().parse_arguments(parser, args)
         subcommand = self.config.subcommand
         if chosen.arguments:
@@ -149,9 +151,9 @@ class ETMCLI(LightningCLI):
         self._warn()
         if not has_documents(self.datamodule, "val_dataloader"):
             rank_zero_info("No validation documents: best.ckpt will be the model of the last epoch.")
-            self._get(self.config_init, "checkpoint").monitor = None
-            callbacks = self.trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
-            callbacks[:] = [callback for callback in callbacks if not isinstance(callback, EarlyStopping)]
+            self._made("checkpoint").monitor = None
+            others = [of for of in self.trainer.callbacks if not isinstance(of, EarlyStopping)]  # type: ignore[attr-defined]
+            self.trainer.callbacks = others  # type: ignore[attr-defined]  # set by a connector
 
     def fit(self, **kwargs: Any) -> None:
         """Lightning's fit; interrupted, it says how to go on."""
@@ -175,7 +177,7 @@ class ETMCLI(LightningCLI):
         for path, epoch in epochs.items():
             if epoch:
                 return f" after {epoch} epoch{'s' * (epoch > 1)}; go on with the same arguments and --ckpt_path {path}"
-        before = self._get(self.config, "ckpt_path")
+        before = self.config[self.subcommand].get("ckpt_path")
         return " before an epoch was over, so nothing new is saved" + (f"; go on from {before}" if before else "")
 
     def _warn(self) -> None:
@@ -197,7 +199,7 @@ class ETMCLI(LightningCLI):
                 f"trainer.max_epochs is {self.trainer.max_epochs}; to go on, give more (--trainer.max_epochs "
                 f"{self.trainer.current_epoch + 1}, say)."
             )
-        best = self._get(self.config_init, "checkpoint").best_model_path or None
+        best = self._made("checkpoint").best_model_path or None
         go_on = f"; go on with test --ckpt_path {best}" if best else ""
         with self._interruptible(lambda: f" when training was over{go_on}"):
             self._evaluate(best)
@@ -209,8 +211,8 @@ class ETMCLI(LightningCLI):
             evaluations[split](self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
         if not splits:
             for writer in ("topics", "report"):
-                self._get(self.config_init, writer).write(self.trainer, self.model)
-            self._get(self.config_init, "tensorboard").show(self.trainer, self.model)
+                self._made(writer).write(self.trainer, self.model)
+            self._made("tensorboard").show(self.trainer, self.model)
         self._show(best)
 
     def validate(self, **kwargs: Any) -> None:
@@ -227,7 +229,7 @@ class ETMCLI(LightningCLI):
 
     def predict(self, **kwargs: Any) -> None:
         """Lightning's predict with rows written as they come, none kept in memory, and nothing written but these."""
-        writer = self._get(self.config_init, "prediction")
+        writer = self._made("prediction")
         if writer.path is None:
             writer.path = Path(self.trainer.log_dir or self.trainer.default_root_dir) / "theta.parquet"
         loggers, self.trainer.loggers = self.trainer.loggers, []
@@ -248,13 +250,13 @@ class ETMCLI(LightningCLI):
             )
 
     def _show(self, checkpoint: str | None = None) -> None:
-        tables = self._get(self.config_init, "topics")
+        tables = self._made("topics")
         if not self.trainer.is_global_zero or tables.folder is None:
             return
         console = make_console()
         tables.show(console)
         lines = {f"Written to {tables.folder}": ", ".join(tables.written())}
-        if (report := self._get(self.config_init, "report").written) is not None:
+        if (report := self._made("report").written) is not None:
             lines["To look at the topics"] = report
         if checkpoint:
             lines["Best checkpoint"] = checkpoint
@@ -264,9 +266,13 @@ class ETMCLI(LightningCLI):
         for name, value in lines.items():
             console.print(f"{name}: {value}", soft_wrap=True, markup=False)
 
+    def _made(self, section: str) -> Any:
+        """What was made from the arguments of a section."""
+        return self.config_init[self.subcommand][section]
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Lightning's, with progress bars only where there is a terminal to draw them on."""
-        wanted = self._get(self.config_init, "trainer")["enable_progress_bar"]
+        wanted = self._made("trainer")["enable_progress_bar"]
         if wanted is None:
             kwargs["enable_progress_bar"] = rich.get_console().is_terminal
         trainer = super().instantiate_trainer(**kwargs)
@@ -274,9 +280,7 @@ class ETMCLI(LightningCLI):
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # or the user has a plugin, or a strategy its own
             trainer.strategy.checkpoint_io = self._checkpoint_files
         if callable(signal.getsignal(signal.SIGTERM)):
-            # Ours ends the run at once. Lightning's first broadcasts to the other processes of the run; if they are in
-            # another collective operation, it could wait for ever.
-            trainer._signal_connector._sigterm_notifier_fn = lambda *_: None  # type: ignore[method-assign]
+            let_sigterm_end_the_run(trainer)
         return trainer
 
 
@@ -317,18 +321,18 @@ def _class_path(of: type) -> str:
 
 def _silence_the_expected() -> None:
     """Keep the terminal for what a user can act on."""
-    for message in (
-        ".*does not have many workers",  # slicing a batch takes a millisecond, a worker costs more than it saves
-        "Couldn't infer the batch indices",  # the batches that we make say which documents they have
-        "The dirpath has changed from",  # evaluating a checkpoint of another run is what checkpoints are for
-        ".*You have overridden `on_before_batch_transfer`",  # the model takes any data module's batches, by design
-        r".*isinstance\(treespec, LeafSpec\)",  # between Lightning and torch
-    ):
+    for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    advertisement = "litlogger"
     logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
-        lambda record: advertisement not in record.getMessage()
+        lambda record: ADVERTISED not in record.getMessage()
     )
+
+
+def _in_one_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """A warning for a user, to whom the line of code that gives it says nothing."""
+    return f"warning: {' '.join(str(message).split())}\n"
 
 
 def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
@@ -344,6 +348,7 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
     if args is None or isinstance(args, list):
         answer(sys.argv[1:] if args is None else args)
     main_parser = main_parser_arguments()
+    formatwarning, warnings.formatwarning = warnings.formatwarning, _in_one_line
     try:
         return ETMCLI(
             ETM,
@@ -386,3 +391,5 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
             raise
         sys.stderr.write(f"error: {' '.join(str(mistake).split())}\n")
         sys.exit(2)
+    finally:
+        warnings.formatwarning = formatwarning

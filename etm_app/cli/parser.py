@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from jsonargparse import Namespace
+from jsonargparse import ArgumentParser, Namespace
 from pytorch_lightning import Callback, LightningDataModule
 from pytorch_lightning.cli import LightningArgumentParser
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from etm_app.cli.chosen_data import DATA_MODULES, arguments_of
-
-# Imported so that their short names work as well: --data NewsgroupsDataModule.
+from etm_app.cli.commands import SUBCOMMANDS
+from etm_app.cli.help import arrange
+from etm_app.cli.inside import actions_of, sections_of
 
 __all__ = ["Parser", "condense", "hint_at"]
 
@@ -25,6 +26,24 @@ UNKNOWN_CLASS = "expected the name of a class or its import path, my_module.MyCl
 
 class Parser(LightningArgumentParser):
     """LightningCLI's parser, with mistakes reported in two lines instead of a page."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.subcommands: dict[str, ArgumentParser] = {}
+
+    def add_subcommands(self, *args: Any, **kwargs: Any) -> Any:
+        """Subcommands as they are described here, with help in the order of a first use."""
+        action = super().add_subcommands(*args, **kwargs)
+        add = action.add_subcommand
+
+        def add_subcommand(name: str, parser: ArgumentParser, **kwargs: Any) -> Any:
+            added = add(name, parser, **{**kwargs, "help": SUBCOMMANDS[name]})
+            arrange(parser)
+            self.subcommands[name] = parser
+            return added
+
+        action.add_subcommand = add_subcommand  # type: ignore[method-assign]
+        return action
 
     def get_defaults(self, *args: Any, **kwargs: Any) -> Namespace:
         """The defaults, of the data module only its class: its arguments must not pass to another class."""
@@ -49,7 +68,8 @@ class Parser(LightningArgumentParser):
         parser = getattr(ex, "subcommand_parser", None) or self
         said = condense(message)
         program = parser.prog.replace(" [options]", "")
-        hint = hint_at(said, list(parser._option_string_actions))
+        actions = [action for section in sections_of(parser) for action in actions_of(section)]
+        hint = hint_at(said, [option for action in actions for option in action.option_strings])
         sys.stderr.write(f"error: {said}\n{hint}All arguments: {program} --help\n")
         sys.exit(2)
 

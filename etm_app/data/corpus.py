@@ -21,11 +21,12 @@ from etm_app.data.completion import first_half
 from etm_app.data.vocabulary import check_vocab
 from etm_app.errors import UserError
 
-__all__ = ["SPLITS", "BowCorpus", "BowDataset", "CorpusWriter", "Excerpts", "GrowingArray"]
+__all__ = ["DOCUMENTS_AT_ONCE", "SPLITS", "BowCorpus", "BowDataset", "CorpusWriter", "Excerpts", "GrowingArray"]
 
 SPLITS = ("train", "val", "test")
 FORMAT_VERSION = 3
 EXCERPT_LENGTH = 300  # characters
+DOCUMENTS_AT_ONCE = 10_000  # where all are looked at; of 1,000 topics, their theta takes 40 MB
 ARRAYS: dict[str, type[np.int64 | np.int32]] = {
     "indptr": np.int64,
     "indices": np.int32,
@@ -173,6 +174,16 @@ class BowCorpus:
     def rows(self, split: str) -> NDArray[np.int64]:
         """Numbers of the documents of a split, ascending."""
         return np.flatnonzero((self.documents["split"] == split).to_numpy()).astype(np.int64)
+
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each document, [D], counted in pieces."""
+        lengths = np.zeros(len(self), np.int64)
+        for start in range(0, len(self), DOCUMENTS_AT_ONCE):
+            bounds = self.indptr[start : start + DOCUMENTS_AT_ONCE + 1]
+            counts = self.counts[bounds[0] : bounds[-1]]
+            sums = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)))
+            lengths[start : start + DOCUMENTS_AT_ONCE] = np.diff(sums[bounds - bounds[0]])
+        return lengths
 
     def excerpts(self, rows: NDArray[np.int64]) -> list[str] | None:
         """The first characters of documents, read from disk; None where the corpus has no texts.
@@ -424,10 +435,17 @@ class BowDataset(Dataset[BowBatch]):
         for start in range(0, len(self), size):
             yield self.__getitems__(range(start, min(start + size, len(self))))
 
-    def chunks(self, size: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
-        """All documents in order, as (indptr, indices) of at most ``size`` at a time."""
+    def parts(self, size: int | None = None) -> Iterator["BowDataset"]:
+        """All documents in order, at most ``size`` at a time; by default `DOCUMENTS_AT_ONCE`."""
+        size = size or DOCUMENTS_AT_ONCE
         for start in range(0, len(self), size):
-            indptr, indices, _, _ = self.corpus.select(self.rows[start : start + size])
+            rows = self.rows[start : start + size]
+            yield BowDataset(self.corpus, rows, with_gradients=self.with_gradients, with_halves=self.with_halves)
+
+    def chunks(self, size: int | None = None) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
+        """The counts of `parts` as (indptr, indices)."""
+        for part in self.parts(size):
+            indptr, indices, _, _ = self.corpus.select(part.rows)
             yield indptr, indices
 
     def counts(self) -> sp.csr_array:

@@ -13,7 +13,6 @@ from etm_app.data.datamodule import corpus_of
 
 __all__ = ["digest_of_data", "documents_digest"]
 
-CHUNK = 10_000  # documents at once
 SIZE = 16  # bytes of a document's own digest
 
 
@@ -28,13 +27,14 @@ def documents_digest(parts: Iterable[BowDataset], vocab: Sequence[str]) -> str:
     """
     digest = sha256("\n".join(vocab).encode("utf-8", "surrogatepass"))
     for part in parts:
-        documents = np.zeros(len(part), f"S{SIZE}")
-        for start in range(0, len(part), CHUNK):
-            indptr, indices, counts, _ = part.corpus.select(part.rows[start : start + CHUNK])
+        of_documents: list[bytes] = []
+        for some in part.parts():
+            indptr, indices, counts, _ = some.corpus.select(some.rows)
             entries = np.stack((indices, counts), axis=1)
-            documents[start : start + CHUNK] = [
+            of_documents += [
                 blake2b(entries[first:end].data, digest_size=SIZE).digest() for first, end in pairwise(indptr.tolist())
             ]
+        documents = np.array(of_documents, f"S{SIZE}")
         documents.sort()
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(documents.tobytes())

@@ -6,11 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etm_app.data.completion import mix64
-from etm_app.data.corpus import SPLITS, BowCorpus
+from etm_app.data.corpus import SPLITS, BowCorpus, BowDataset
 
 __all__ = ["CorpusStatistics", "SplitStatistics", "corpus_statistics"]
-
-CHUNK = 10_000  # documents looked at at once
 
 
 @dataclass(frozen=True)
@@ -61,20 +59,19 @@ def corpus_statistics(corpus: BowCorpus) -> CorpusStatistics:
     frequency, tokens = (np.zeros(corpus.vocab_size, np.int64) for _ in range(2))
     splits: dict[str, SplitStatistics] = {}
     known = np.zeros(0, np.uint64)
+    all_lengths = corpus.lengths()
     for split in SPLITS:
         rows = corpus.rows(split)
-        lengths = np.zeros(len(rows), np.int64)
-        fingerprints = np.zeros(len(rows), np.uint64)
-        for start in range(0, len(rows), CHUNK):
-            indptr, indices, counts, _ = corpus.select(rows[start : start + CHUNK])
-            piece = slice(start, start + len(indptr) - 1)
-            lengths[piece] = _sums(counts.astype(np.int64), indptr)
+        lengths = all_lengths[rows]
+        fingerprints = [np.zeros(0, np.uint64)]
+        for part in BowDataset(corpus, rows).parts():
+            indptr, indices, counts, _ = corpus.select(part.rows)
             entries = mix64(mix64(indices.astype(np.uint64)) + counts.astype(np.uint64))
-            fingerprints[piece] = _sums(entries, indptr)
+            fingerprints.append(_wrapping_sums(entries, indptr))
             if split == "train":
                 frequency += np.bincount(indices, minlength=corpus.vocab_size)
                 tokens += np.bincount(indices, counts, corpus.vocab_size).astype(np.int64)
-        bags = fingerprints[lengths > 0]
+        bags = np.concatenate(fingerprints)[lengths > 0]
         unique = np.unique(bags)
         if split == "train":
             known = unique
@@ -83,7 +80,7 @@ def corpus_statistics(corpus: BowCorpus) -> CorpusStatistics:
     return CorpusStatistics(splits, frequency, tokens)
 
 
-def _sums(values: NDArray[np.int64] | NDArray[np.uint64], indptr: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sums over the entries of each document; those of unsigned numbers wrap around."""
-    cumulative = np.concatenate((np.zeros(1, values.dtype), np.cumsum(values, dtype=values.dtype)))
+def _wrapping_sums(values: NDArray[np.uint64], indptr: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Sums over the entries of each document, modulo 2^64."""
+    cumulative = np.concatenate((np.zeros(1, np.uint64), np.cumsum(values, dtype=np.uint64)))
     return cumulative[indptr[1:]] - cumulative[indptr[:-1]]

@@ -46,6 +46,8 @@ class SyntheticDataModule(BowDataModule):
         kwargs: Those of BowDataModule.
     """
 
+    FORMAT = 1
+
     def __init__(
         self,
         num_documents: int = 10_000,

@@ -33,7 +33,7 @@ TOPICS_OF_DOCUMENT = 12
 LABELS = 12  # of a topic
 WORDS_OF_DOCUMENT = 25  # where there is no text
 EXCERPT = 400  # characters
-CHUNK = 10_000  # documents, or words times topics, looked at at once
+WORDS_AT_ONCE = 10_000  # whose topics are sorted
 
 
 def describe(
@@ -58,7 +58,7 @@ def describe(
     candidates, ranked = _candidates(log_beta, log_lift)
     top_words = torch.from_numpy(beta).topk(min(TOP_WORDS, model.vocab_size)).indices.numpy()
     if coherence is None and dataset is not None:
-        coherence = npmi_coherence(top_words, dataset.chunks(CHUNK), model.vocab_size)
+        coherence = npmi_coherence(top_words, dataset.chunks(), model.vocab_size)
 
     largest = set(np.argsort(-share, kind="stable")[:MAX_OVERLAP_TOPICS].tolist())
     overlap = topic_overlap(beta)
@@ -135,7 +135,7 @@ def describe_corpus(corpus: BowCorpus) -> dict[str, Any]:
         ``splits`` with documents, empty documents, tokens and tokens a document, and ``source`` with the simple values
         that came with the counts.
     """
-    lengths = np.concatenate([np.zeros(0, np.int64), *_lengths(corpus)])
+    lengths = corpus.lengths()
     splits = []
     for split in SPLITS:
         own = lengths[corpus.rows(split)]
@@ -150,15 +150,6 @@ def describe_corpus(corpus: BowCorpus) -> dict[str, Any]:
                 }
             )
     return {"splits": splits, "source": dict(_simple_values(corpus.meta)), "num_words": corpus.vocab_size}
-
-
-def _lengths(corpus: BowCorpus) -> list[NDArray[np.int64]]:
-    lengths = []
-    for start in range(0, len(corpus), CHUNK):
-        bounds = corpus.indptr[start : start + CHUNK + 1]
-        sums = np.concatenate((np.zeros(1, np.int64), np.cumsum(corpus.counts[bounds[0] : bounds[-1]], dtype=np.int64)))
-        lengths.append(np.diff(sums[bounds - bounds[0]]))
-    return lengths
 
 
 def _simple_values(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -229,8 +220,8 @@ def _topics_of_words(
     """The topics most of a word's occurrences are of, p(k | w) = share_k beta_kw / p(w), in per cent; at least one."""
     n = min(TOPICS_OF_WORD, len(beta))
     topics_of: list[list[list[int]]] = []
-    for start in range(0, len(words), CHUNK):
-        some = words[start : start + CHUNK]
+    for start in range(0, len(words), WORDS_AT_ONCE):
+        some = words[start : start + WORDS_AT_ONCE]
         posterior = (share[:, None] * beta[:, some] / np.maximum(marginal[some], np.finfo(np.float64).tiny)).T
         best = np.argsort(-posterior, axis=1, kind="stable")[:, :n]
         percent = np.rint(100 * np.take_along_axis(posterior, best, 1)).astype(int)

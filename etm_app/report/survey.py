@@ -15,7 +15,6 @@ from etm_app.nn.sparse import num_tokens
 
 __all__ = ["HISTOGRAM_BINS", "Survey", "fingerprint", "survey", "survey_of"]
 
-CHUNK = 10_000  # documents whose theta is in memory at once
 NUM_REPRESENTATIVE = 10
 NUM_EXAMPLES = 20
 HISTOGRAM_BINS = 20
@@ -77,17 +76,17 @@ def survey(model: ETM, dataset: BowDataset) -> Survey | None:
     word_counts = np.zeros(corpus.vocab_size)
     best = np.zeros((0, num_topics), np.float32)
     best_rows = np.zeros((0, num_topics), np.int64)
-    for start in range(0, len(rows), CHUNK):
-        chunk = rows[start : start + CHUNK]
-        batch = documents.__getitems__(range(start, start + len(chunk)))
+    num_seen = 0
+    for part in documents.parts():
+        (batch,) = part.batches(len(part))
         word_counts += np.bincount(batch.indices.numpy(), batch.counts.numpy(), minlength=len(word_counts))
         batch = batch.to(model.device)
         on_device = model.theta(batch).float()
-        most, places = on_device.topk(min(NUM_REPRESENTATIVE, len(chunk)), dim=0)
+        most, places = on_device.topk(min(NUM_REPRESENTATIVE, len(part)), dim=0)
         theta = on_device.cpu().numpy()
         shares += num_tokens(batch, batch.counts).cpu().numpy() @ theta.astype(np.float64)
         best = np.concatenate((best, most.cpu().numpy()))
-        best_rows = np.concatenate((best_rows, chunk[places.cpu().numpy()]))
+        best_rows = np.concatenate((best_rows, part.rows[places.cpu().numpy()]))
         order = np.argsort(-best, axis=0, kind="stable")[:NUM_REPRESENTATIVE]
         best, best_rows = np.take_along_axis(best, order, 0), np.take_along_axis(best_rows, order, 0)
         bins = np.minimum((theta * HISTOGRAM_BINS).astype(np.int64), HISTOGRAM_BINS - 1)
@@ -95,7 +94,8 @@ def survey(model: ETM, dataset: BowDataset) -> Survey | None:
         histogram += np.bincount(places_of.ravel(), minlength=histogram.size).reshape(histogram.shape)
         largest_histogram += np.bincount(bins.max(axis=1), minlength=HISTOGRAM_BINS)
         if codes is not None:
-            label_shares += _indicators(codes[start : start + CHUNK], len(label_shares)).T @ theta
+            label_shares += _indicators(codes[num_seen : num_seen + len(part)], len(label_shares)).T @ theta
+        num_seen += len(part)
     (examples,) = documents.sample(NUM_EXAMPLES).batches(NUM_EXAMPLES)
     weight = np.maximum(label_shares.sum(axis=0), np.finfo(np.float64).tiny)  # theta may be 0 in float32
     return Survey(

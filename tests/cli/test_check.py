@@ -54,7 +54,7 @@ def test_statistics_are_those_of_the_matrix(x: NDArray[np.int64]) -> None:
 def test_statistics_are_the_same_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = BowCorpus.from_matrix(np.concatenate([X, X]), VOCAB, SPLITS + SPLITS)
     whole = corpus_statistics(corpus)
-    monkeypatch.setattr("etm_app.data.statistics.CHUNK", 7)
+    monkeypatch.setattr("etm_app.data.corpus.DOCUMENTS_AT_ONCE", 7)
     pieces = corpus_statistics(corpus)
     assert whole.splits["train"].num_repeated >= 54
     for split, of in whole.splits.items():

@@ -11,14 +11,6 @@ import pytest
 import torch
 
 import etm_app
-from etm_app import (
-    BowDataModule,
-    CountsDataModule,
-    DocstringsDataModule,
-    NewsgroupsDataModule,
-    SyntheticDataModule,
-    TextDataModule,
-)
 from etm_app.cli import main as cli
 from etm_app.cli.chosen_data import arguments_of
 from etm_app.cli.commands import SUBCOMMANDS
@@ -111,22 +103,22 @@ def test_every_section_of_the_parsers_has_its_title(monkeypatch: pytest.MonkeyPa
         cli.main(["fit"])
     for subcommand in SUBCOMMANDS:
         expected = {key for key in SECTIONS if key not in SUBCOMMANDS} | {subcommand}
-        assert {*(made[0]._parser(subcommand).groups or {})} == expected
+        assert {*(made[0].parser.subcommands[subcommand].groups or {})} == expected
 
 
 DATA = {
-    (): DocstringsDataModule,
-    ("--data=TextDataModule",): TextDataModule,
-    ("--data", "etm_app.CountsDataModule"): CountsDataModule,
-    ("--data.files=new.csv",): TextDataModule,
-    ("--data.class_path=NewsgroupsDataModule",): NewsgroupsDataModule,
-    ("--data.num_words=7", "--data.num_documents", "3"): SyntheticDataModule,
+    (): etm_app.DocstringsDataModule,
+    ("--data=TextDataModule",): etm_app.TextDataModule,
+    ("--data", "etm_app.CountsDataModule"): etm_app.CountsDataModule,
+    ("--data.files=new.csv",): etm_app.TextDataModule,
+    ("--data.class_path=NewsgroupsDataModule",): etm_app.NewsgroupsDataModule,
+    ("--data.num_words=7", "--data.num_documents", "3"): etm_app.SyntheticDataModule,
 }
 
 
 @pytest.mark.parametrize(("args", "data_module"), DATA.items())
 def test_the_arguments_of_the_data_are_shown(
-    shown: Callable[..., str], args: tuple[str, ...], data_module: type[BowDataModule]
+    shown: Callable[..., str], args: tuple[str, ...], data_module: type[etm_app.BowDataModule]
 ) -> None:
     for page in (shown("fit", *args, "--help"), shown("predict", "--help", *args)):
         of_data = {name for name in re.findall(r"^  --data\.([\w.]+)", page, re.MULTILINE) if name != "help"}

@@ -5,6 +5,7 @@ import csv
 import json
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -532,3 +533,20 @@ def test_a_config_of_one_data_module_serves_another(tmp_path: Path) -> None:
     fitted = main(["fit", config, *data, f"--trainer.default_root_dir={tmp_path}", "--model.warm_start=true", *SMALL])
     assert fitted.datamodule.batch_size == 1000
     assert values_of(fitted)["test_perplexity"] > 1
+
+
+def test_a_warning_is_one_line_without_a_line_of_code(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def show(*warning: Any) -> None:  # as Python does where no test records it
+        sys.stderr.write(warnings.formatwarning(*warning[:4]))
+
+    formatted = warnings.formatwarning
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        monkeypatch.setattr(warnings, "showwarning", show)
+        run("fit", "--model.train_embeddings=false", "--model.warm_start=false")
+    said = capsys.readouterr().err.splitlines()
+    assert "warning: train_embeddings: false without a warm start; the word embeddings rho stay random." in said
+    assert not [line for line in said if "Warning:" in line or "workers" in line]
+    assert warnings.formatwarning is formatted

@@ -13,7 +13,6 @@ import pytest
 
 from etm_app.data.corpus import BowCorpus
 from etm_app.data.counts.counts import CountsDataModule
-from etm_app.data.datamodule import BowDataModule
 from etm_app.data.text.texts import TextDataModule
 from etm_app.data.text.vectorizer import WordCounts
 from tests.data.cache_race import digest, race, unfinished, write_sources
@@ -196,9 +195,9 @@ def test_without_room_one_line_says_so_and_nothing_stays(tmp_path: Path) -> None
     assert names(cache) == []
 
 
-def test_another_version_prepares_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_format_prepares_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_npz(tmp_path, X, VOCAB)
     assert len(module(tmp_path, path).corpus) == 90
-    monkeypatch.setattr(sys.modules[BowDataModule.__module__], "__version__", "99")
+    monkeypatch.setattr(CountsDataModule, "FORMAT", 99)
     assert len(module(tmp_path, path).corpus) == 90
     assert len(names(tmp_path / "cache")) == 2

@@ -133,7 +133,7 @@ def test_tokens_are_counted_over_any_chunks(num_documents: int, chunk: int, seed
     counts = np.random.default_rng(seed).poisson(0.4, size=(num_documents, 5))
     corpus = corpus_of(counts, list("abcde"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("etm_app.report.content.CHUNK", chunk)
+        patch.setattr("etm_app.data.corpus.DOCUMENTS_AT_ONCE", chunk)
         figures = describe_corpus(corpus)
     assert sum(split["tokens"] for split in figures["splits"]) == counts.sum()
     assert sum(split["empty"] for split in figures["splits"]) == (counts.sum(axis=1) == 0).sum()

@@ -44,7 +44,7 @@ def test_it_is_what_theta_of_all_documents_says(chunk: int, num_topics: int, wit
     """In whatever pieces the documents are read, against theta of all of them at once."""
     model, x = etm(num_topics), planted_counts()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "CHUNK", chunk)
+        patch.setattr("etm_app.data.corpus.DOCUMENTS_AT_ONCE", chunk)
         found = surveyed(model, corpus(LABELS if with_labels else None))
     (rows,) = np.nonzero((x.sum(1) > 0) & (np.array(SPLITS) == "train"))
     theta = model.theta(x).numpy()

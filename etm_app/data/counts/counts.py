@@ -68,6 +68,8 @@ class CountsDataModule(BowDataModule):
         kwargs: Those of BowDataModule.
     """
 
+    FORMAT = 1
+
     def __init__(
         self,
         path: Path,

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from etm_app.data.corpus import BowCorpus
 from etm_app.data.text.analyzer import EMAIL, TAG, URL, WORD
@@ -12,7 +11,6 @@ from etm_app.data.text.analyzer import EMAIL, TAG, URL, WORD
 __all__ = ["advice"]
 
 MAX_TEXTS = 2_000  # that are looked at, evenly spaced
-CHUNK = 10_000  # documents whose counts are looked at at once
 
 # From here on something is worth a warning.
 WORDS_PER_TOPIC = 2
@@ -66,7 +64,7 @@ def _of_counts(corpus: BowCorpus, num_topics: int) -> Iterator[str]:
             "topics will be alike; lower --model.num_topics, or keep more words (lower min_df, raise max_df)."
         )
     rows = corpus.rows("train")
-    lengths = _lengths(corpus)[rows]
+    lengths = corpus.lengths()[rows]
     share = lengths.max(initial=0) / max(int(lengths.sum()), 1)
     if share > LARGE_DOCUMENT and len(rows) >= FEW_DOCUMENTS:
         name = corpus.documents["id"][int(rows[lengths.argmax()])]
@@ -74,18 +72,6 @@ def _of_counts(corpus: BowCorpus, num_topics: int) -> Iterator[str]:
             f"one document, {name!r}, has {share:.0%} of all tokens of {len(rows):,} training documents: most topics "
             "will be about it alone; split it into parts, or leave it out."
         )
-
-
-def _lengths(corpus: BowCorpus) -> NDArray[np.int64]:
-    """Tokens of each document."""
-    lengths = np.zeros(len(corpus), np.int64)
-    for start in range(0, len(corpus), CHUNK):
-        bounds = corpus.indptr[start : start + CHUNK + 1]
-        known = np.flatnonzero(np.diff(bounds))
-        if len(known):
-            counts = corpus.counts[bounds[0] : bounds[-1]]
-            lengths[start + known] = np.add.reduceat(counts, bounds[known] - bounds[0], dtype=np.int64)
-    return lengths
 
 
 def _texts(corpus: BowCorpus) -> pl.Series | None:

@@ -23,6 +23,8 @@ from etm_app.errors import UserError
 
 __all__ = ["DocstringsDataModule"]
 
+MIN_LENGTH = 3  # characters of a word: in code, those of two are names of variables
+
 
 class DocstringsDataModule(BowDataModule):
     """Docstrings of installed Python packages, labelled library.subpackage; needs no download.
@@ -37,6 +39,8 @@ class DocstringsDataModule(BowDataModule):
         test_fraction: Share of the documents for testing.
         kwargs: Those of BowDataModule.
     """
+
+    FORMAT = 1
 
     def __init__(
         self,
@@ -53,9 +57,8 @@ class DocstringsDataModule(BowDataModule):
         check_fractions(val_fraction, test_fraction)
         self.packages = packages
         self.min_words = min_words
-        self.stop_words = stop_words
-        self.min_df = min_df
-        self.max_df = max_df
+        analyzer = Analyzer(min_length=MIN_LENGTH, stop_words=read_stop_words(stop_words))
+        self.vectorizer = Vectorizer(analyzer, min_df, max_df)
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
 
@@ -64,8 +67,7 @@ class DocstringsDataModule(BowDataModule):
         return {
             "packages": [[package, _version(package)] for package in self.packages],  # in order, as the documents are
             "min_words": self.min_words,
-            "stop_words": read_stop_words(self.stop_words),
-            "df": [repr(self.min_df), repr(self.max_df)],
+            **self.vectorizer.cache_key(),
             "splits": [self.val_fraction, self.test_fraction, self.seed],
         }
 
@@ -94,8 +96,7 @@ class DocstringsDataModule(BowDataModule):
             pl.when(repeated > 0).then(pl.format("{}#{}", "id", repeated + 1)).otherwise("id").alias("id")
         )
         splits = random_splits(len(documents), self.val_fraction, self.test_fraction, self.seed)
-        analyzer = Analyzer(min_length=3, stop_words=read_stop_words(self.stop_words))
-        matrix, vocab, report = Vectorizer(analyzer, self.min_df, self.max_df)(documents["text"], splits)
+        matrix, vocab, report = self.vectorizer(documents["text"], splits)
         return BowCorpus.from_matrix(
             matrix,
             vocab,

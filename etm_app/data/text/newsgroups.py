@@ -33,6 +33,8 @@ class NewsgroupsDataModule(BowDataModule):
         kwargs: Those of BowDataModule.
     """
 
+    FORMAT = 1
+
     def __init__(
         self,
         data_dir: Path = Path("data/20ng"),
@@ -45,9 +47,7 @@ class NewsgroupsDataModule(BowDataModule):
         super().__init__(**kwargs)
         check_fractions(val_fraction, 0.0)
         self.data_dir = data_dir
-        self.stop_words = stop_words
-        self.min_df = min_df
-        self.max_df = max_df
+        self.vectorizer = Vectorizer(Analyzer(stop_words=read_stop_words(stop_words)), min_df, max_df)
         self.val_fraction = val_fraction
 
     def _paper_files(self) -> PaperFiles:
@@ -58,8 +58,7 @@ class NewsgroupsDataModule(BowDataModule):
         if self._paper_files().paths():
             return None
         return {
-            "stop_words": read_stop_words(self.stop_words),
-            "df": [repr(self.min_df), repr(self.max_df)],
+            **self.vectorizer.cache_key(),
             "splits": [self.val_fraction, self.seed],
         }
 
@@ -86,8 +85,7 @@ class NewsgroupsDataModule(BowDataModule):
             ) from error
         splits = random_splits(len(parts[0].data), self.val_fraction, 0.0, self.seed) + ["test"] * len(parts[1].data)
         texts = pl.Series([text for part in parts for text in part.data])
-        analyzer = Analyzer(stop_words=read_stop_words(self.stop_words))
-        matrix, vocab, report = Vectorizer(analyzer, self.min_df, self.max_df)(texts, splits)
+        matrix, vocab, report = self.vectorizer(texts, splits)
         return BowCorpus.from_matrix(
             matrix,
             vocab,

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -74,6 +73,8 @@ class TextDataModule(BowDataModule):
         max_vocab: Of the rest, at most so many words are kept: those in most training documents.
         kwargs: Those of BowDataModule.
     """
+
+    FORMAT = 1
 
     def __init__(
         self,
@@ -182,8 +183,6 @@ class TextDataModule(BowDataModule):
 
     def cache_key(self) -> dict[str, Any]:
         """The arguments, and the content of the files; those in the cloud are known by their address alone."""
-        vectorizer = self.vectorizer
-        given = None if vectorizer.vocab is None else sha256("\n".join(vectorizer.vocab).encode()).hexdigest()
         return {
             "files": {
                 # With a name a file is one document, without it is one of many: the same files are other documents.
@@ -198,10 +197,7 @@ class TextDataModule(BowDataModule):
             "encoding": self.encoding,
             "separator": self.separator,
             "on_bad_rows": self.on_bad_rows,
-            "analyzer": vectorizer.analyzer.settings(),
-            "tokenizer": vectorizer.analyzer.tokenizer_file(),
-            "df": [repr(vectorizer.min_df), repr(vectorizer.max_df), vectorizer.max_vocab],
-            "vocab": given,
+            **self.vectorizer.cache_key(),
             "splits": [self.val_fraction, self.test_fraction, self.seed],
         }
 

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from etm_app.data.corpus import GrowingArray
+from etm_app.data.corpus import DOCUMENTS_AT_ONCE, GrowingArray
 from etm_app.data.text.analyzer import Analyzer, BatchCounts
 from etm_app.data.vocabulary import check_vocab
 from etm_app.errors import UserError
@@ -59,6 +60,15 @@ class Vectorizer:
         if self.max_vocab is not None and self.max_vocab < 1:
             raise UserError(f"data.max_vocab: {self.max_vocab}; expected a number of words from 1, or null for all.")
 
+    def cache_key(self) -> dict[str, Any]:
+        """Everything that the counts of a text depend on, as simple values."""
+        return {
+            "analyzer": self.analyzer.settings(),
+            "tokenizer": self.analyzer.tokenizer_file(),
+            "df": [repr(self.min_df), repr(self.max_df), self.max_vocab],
+            "vocab": None if self.vocab is None else sha256("\n".join(self.vocab).encode()).hexdigest(),
+        }
+
     def __call__(self, texts: pl.Series, splits: Sequence[str]) -> tuple[sp.csr_array, list[str], dict[str, Any]]:
         """Vectorize texts that are in memory.
 
@@ -74,7 +84,7 @@ class Vectorizer:
         """
         with TemporaryDirectory() as folder:
             documents = texts.to_frame("text").with_row_index("row")
-            counted = self.count(documents.iter_slices(10_000), Path(folder))
+            counted = self.count(documents.iter_slices(DOCUMENTS_AT_ONCE), Path(folder))
             vocab, report = counted.choose(splits)
             chunks = list(counted.chunks())
         matrix = sp.vstack([

@@ -77,6 +77,16 @@ def test_settings_matter(email: DocstringsDataModule, tmp_path: Path) -> None:
     assert len(other.vocab) < len(email.vocab)
 
 
+def test_the_length_of_words_matters(
+    email: DocstringsDataModule, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etm_app.data.text.docstrings.MIN_LENGTH", 7)
+    assert "header" in email.vocab
+    longer = module(cache_dir)
+    assert longer.cache_key() != email.cache_key()
+    assert min(map(len, longer.vocab)) == 7
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
