@@ -26,7 +26,7 @@ from etm_app.nn.elbo import kl_to_standard_normal, log_likelihood
 from etm_app.nn.encoder import Activation, Encoder
 from etm_app.nn.prior import Prior, PriorKind
 from etm_app.nn.topics import Topics
-from etm_app.start import place_embeddings
+from etm_app.start import place_embeddings, read_vectors
 
 __all__ = ["ETM"]
 
@@ -128,7 +128,6 @@ class ETM(EvaluatedModel):
         self.anchor = Anchor(anchor)
         # Whether training has begun: embeddings that were placed, or learned, are not placed again.
         self.register_buffer("placed", torch.tensor(False))
-        self.placed: Tensor
         self.register_load_state_dict_pre_hook(take_old_names)  # type: ignore[no-untyped-call]
         self.vocab_size = vocab_size
         self.vocab: list[str] | None = None
@@ -172,7 +171,9 @@ class ETM(EvaluatedModel):
     def on_fit_start(self) -> None:
         """Place the embeddings, once in a model's life; here it is known whether a checkpoint has restored them."""
         if not self.placed:
-            place_embeddings(self, self._seed)
+            given = read_vectors(self.embeddings, self.known_vocab, self.rho.shape[1])
+            corpus = self.training_set if self.warm_start else None
+            place_embeddings(self, corpus, given, self.embedding_scale, self._seed, self.trainer.strategy.broadcast)
             self.placed.fill_(True)
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> BowBatch:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from etm_app.data.batch import BowBatch, sparse_batches
 from etm_app.data.text.analyzer import Analyzer
 from etm_app.errors import UserError
+from etm_app.nn.anchor import Anchor
 from etm_app.nn.encoder import Encoder
 from etm_app.nn.prior import Prior
 from etm_app.nn.topics import Topics
@@ -30,6 +31,8 @@ class TopicModel(nn.Module):
         encoder: Documents to the posterior of their topics.
         prior: That of the topics of a document.
         topics: The embeddings.
+        anchor: Where these were placed in the beginning.
+        placed: Whether they were, a bool: they are not placed again.
         vocab_size: V.
         vocab: The V words, once they are known.
         analyzer: How texts are cut into them, where the model was trained on texts: settings of an `Analyzer`.
@@ -38,6 +41,8 @@ class TopicModel(nn.Module):
     encoder: Encoder
     prior: Prior
     topics: Topics
+    anchor: Anchor
+    placed: Tensor
     vocab_size: int
     vocab: list[str] | None
     analyzer: dict[str, Any] | None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import Any, Literal, Union
 
 import torch
 from torch import Tensor
@@ -18,9 +18,7 @@ from etm_app.checkpoint.old import take_old_names
 from etm_app.data.text.analyzer import Analyzer
 from etm_app.data.vocabulary import check_vocab
 from etm_app.errors import UserError
-
-if TYPE_CHECKING:
-    from etm_app.model import ETM
+from etm_app.topic_model import TopicModel
 
 __all__ = ["EXPECTED", "check_content", "fits", "hyperparameters", "non_finite", "read_checkpoint"]
 
@@ -52,7 +50,7 @@ class _Unfit(Exception):
         return UserError(f"ckpt_path: {name} was refused: {shown}; expected a checkpoint as fit wrote it.")
 
 
-def read_checkpoint(path: str | Path, model_class: "type[ETM]") -> dict[str, Any]:
+def read_checkpoint(path: str | Path, model_class: type[TopicModel]) -> dict[str, Any]:
     """The content of a checkpoint file, of which nothing needs to be trusted.
 
     It runs no code of the file's choice, and takes no memory but for words and settings: the tensors are views of the
@@ -80,7 +78,7 @@ def read_checkpoint(path: str | Path, model_class: "type[ETM]") -> dict[str, Any
     return checkpoint
 
 
-def check_content(checkpoint: dict[str, Any], model_class: "type[ETM]") -> None:
+def check_content(checkpoint: dict[str, Any], model_class: type[TopicModel]) -> None:
     """The same for the content of a file that something else has read.
 
     Raises:
@@ -215,7 +213,7 @@ def _is_metadata(metadata: Any) -> bool:
     return not metadata or all(isinstance(of, dict) and fits(of, dict[str, int]) for of in metadata.values())
 
 
-def _check_content(checkpoint: dict[str, Any], model_class: "type[ETM]") -> None:
+def _check_content(checkpoint: dict[str, Any], model_class: type[TopicModel]) -> None:
     # Other versions' checkpoints Lightning would bring to the form of its own.
     version = checkpoint.get("pytorch-lightning_version")
     if not isinstance(version, str) or not re.fullmatch(VERSION, version, re.ASCII):
@@ -229,7 +227,7 @@ def _check_content(checkpoint: dict[str, Any], model_class: "type[ETM]") -> None
     _check_weights(checkpoint["state_dict"], model_class, given)
 
 
-def _check_hyperparameters(given: Any, model_class: "type[ETM]") -> None:
+def _check_hyperparameters(given: Any, model_class: type[TopicModel]) -> None:
     """By the annotations of the class: only what a command line would take as plain values."""
     if type(given) is not dict:
         raise _Unfit(f"hyper_parameters is {_short(given)}")
@@ -280,7 +278,7 @@ def _check_analyzer(settings: Any) -> None:
         raise _Unfit(f"analyzer: {error!s:.300}".rstrip(".")) from error
 
 
-def _check_weights(weights: Any, model_class: "type[ETM]", given: dict[str, Any]) -> None:
+def _check_weights(weights: Any, model_class: type[TopicModel], given: dict[str, Any]) -> None:
     if not isinstance(weights, dict) or not all(isinstance(weight, Tensor) for weight in weights.values()):
         raise _Unfit("state_dict holds something else than tensors")
     try:

@@ -1,11 +1,10 @@
 """Checkpoints of versions before."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-if TYPE_CHECKING:
-    from etm_app.model import ETM
+from etm_app.topic_model import TopicModel
 
 __all__ = ["take_old_names"]
 
@@ -20,7 +19,7 @@ OLD_NAMES = {
 }
 
 
-def take_old_names(model: "ETM", state_dict: dict[str, Any], *_: object) -> None:
+def take_old_names(model: TopicModel, state_dict: dict[str, Any], *_: object) -> None:
     """Bring the state of a trained model that a version before saved to the names of this one, in place."""
     for old, new in OLD_NAMES.items():
         if old in state_dict:

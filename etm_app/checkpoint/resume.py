@@ -5,10 +5,10 @@ are others than those of the checkpoint, what was best on those is forgotten.
 """
 
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from pytorch_lightning import Trainer
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 from pytorch_lightning.utilities import rank_zero_info
@@ -18,9 +18,6 @@ from torch.optim import Optimizer
 from etm_app.checkpoint.content import non_finite
 from etm_app.errors import UserError
 
-if TYPE_CHECKING:
-    from etm_app.model import ETM
-
 __all__ = ["check_state", "compare_data"]
 
 MAX_STEPS = 2**53
@@ -28,7 +25,7 @@ EXAMPLE = torch.Size((2, 3))  # of a parameter
 LOOPS = ("fit_loop", "validate_loop", "test_loop", "predict_loop")
 
 
-def check_state(checkpoint: dict[str, Any], trainer: Trainer, model: "ETM") -> None:
+def check_state(checkpoint: dict[str, Any], trainer: Trainer, model: LightningModule) -> None:
     """Refuse states that this run cannot take up, before it does.
 
     Args:
@@ -170,11 +167,11 @@ def _check_epochs(checkpoint: dict[str, Any], trainer: Trainer) -> None:
         )
 
 
-def _check_optimizers(checkpoint: dict[str, Any], model: "ETM") -> None:
+def _check_optimizers(checkpoint: dict[str, Any], model: LightningModule) -> None:
     for name in ("optimizer_states", "lr_schedulers"):
         if not isinstance(checkpoint.get(name), list):
             raise _refuse(name, "is no list: perhaps only the weights were kept")
-    configured = model.configure_optimizers()
+    configured: Any = model.configure_optimizers()
     schedulers = []
     if isinstance(configured, dict):
         schedulers = [configured["lr_scheduler"]]
@@ -189,7 +186,7 @@ def _check_optimizers(checkpoint: dict[str, Any], model: "ETM") -> None:
         _check_like(state, own, where)
 
 
-def _check_optimizer(state: Any, optimizer: Optimizer, model: "ETM") -> None:
+def _check_optimizer(state: Any, optimizer: Optimizer, model: LightningModule) -> None:
     own, where = optimizer.state_dict(), "optimizer_states.0"
     another = f"is of another optimizer than {type(optimizer).__name__}"
     groups, states = (_table(state, where, ("param_groups", "state"))[name] for name in ("param_groups", "state"))
@@ -223,11 +220,12 @@ def _check_optimizer(state: Any, optimizer: Optimizer, model: "ETM") -> None:
             raise _refuse(f"{place}.{wrong}", "has NaN or infinite numbers")
 
 
-def _kept_by(model: "ETM") -> dict[str, Any]:
+def _kept_by(model: LightningModule) -> dict[str, Any]:
     """What the optimizer keeps of a parameter, found by a step with one."""
     parameter = nn.Parameter(torch.zeros(EXAMPLE))
     with torch.enable_grad():
-        optimizer = model.optimizer([parameter])
+        make: Any = model.optimizer
+        optimizer = make([parameter])
         parameter.sum().backward()  # type: ignore[no-untyped-call]
     optimizer.step(lambda: 0.0)
     kept: dict[str, Any] = optimizer.state[parameter]

@@ -75,7 +75,7 @@ class CheckingTrainer(Trainer):
                 num_steps = -(-num_steps // self.world_size)
         except TypeError:  # a stream of a user's own
             num_steps = None
-        embeddings = read_vectors(model, corpus.vocab)
+        embeddings = read_vectors(model.embeddings, corpus.vocab, model.rho.shape[1])
         coverage = "" if embeddings is None else f"{embeddings.coverage}, in {model.embeddings}"
         memory, available = memory_of(model), _available(self.strategy.root_device)
         console = make_console()

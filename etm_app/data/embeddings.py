@@ -27,10 +27,12 @@ class Embeddings:
     Attributes:
         vectors: float32 [V, L]; small random ones for words that the file does not have.
         found: Which words it has, [V].
+        path: The file that they are from.
     """
 
     vectors: NDArray[np.float32]
     found: NDArray[np.bool_]
+    path: Path
 
     def directions(self) -> NDArray[np.float32]:
         """The vectors for a warm start: less their mean, which no topic needs, and of length 1; [V, L].
@@ -88,7 +90,7 @@ def read_embeddings(path: Path, vocab: Sequence[str], seed: int = 0) -> Embeddin
     vectors[there] = known
     found = np.zeros(len(vocab), bool)
     found[there] = True
-    return Embeddings(vectors, found)
+    return Embeddings(vectors, found, path)
 
 
 Pairs = Iterator[tuple[int, NDArray[np.float32]]]
