@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from etm_app import __version__
-from etm_app.callbacks.topic_tables import DEFINITIONS
 from etm_app.data.corpus import BowDataset
 from etm_app.errors import UserError
 from etm_app.files import replacing
+from etm_app.metrics.definitions import DEFINITIONS
 from etm_app.model import ETM
 from etm_app.report.content import DOCUMENTS, LAMBDA_STEPS, NEAREST_WORDS, NEIGHBORS, describe, describe_corpus
 from etm_app.report.run import Run, Value
