@@ -3,12 +3,12 @@
 import json
 import re
 import shutil
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
@@ -62,7 +62,7 @@ class EpochShuffle(Sampler[int]):
         return iter(np.concatenate(orders)[start - first * self.size : stop - first * self.size].tolist())
 
 
-class BowDataModule(LightningDataModule, ABC):
+class BowDataModule(LightningDataModule):
     """A corpus of bags of words and its loaders. To bring your own counts, subclass it and write `build`.
 
     The corpus is built once, the first time that anything asks for it, and kept on disk where `cache_key`
@@ -105,16 +105,20 @@ class BowDataModule(LightningDataModule, ABC):
         self.cache_dir = cache_dir
         self.seed = seed
 
-    @abstractmethod
     def build(self) -> BowCorpus:
-        """Make the corpus with all its splits.
+        """Make the corpus with all its splits, in memory.
 
         Raises:
             UserError: The source is missing or unusable.
         """
+        if type(self).write is BowDataModule.write:
+            raise NotImplementedError(f"{type(self).__name__} has neither build nor write; expected one of them.")
+        with TemporaryDirectory() as folder:
+            self.write(Path(folder) / "corpus")
+            return BowCorpus.load(Path(folder) / "corpus").in_memory()
 
     def write(self, folder: Path) -> None:
-        """Put the corpus into a folder; for one larger than memory, override this with a `CorpusWriter`."""
+        """Put the corpus into a folder; for one larger than memory, write this with a `CorpusWriter`, not `build`."""
         self.build().save(folder)
 
     def cache_key(self) -> dict[str, Any] | None:

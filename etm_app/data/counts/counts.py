@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -11,8 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info
 
-from etm_app.data.corpus import SPLITS, BowCorpus, CorpusWriter
-from etm_app.data.counts.entries import LARGEST, EntrySorter
+from etm_app.data.batch import LARGEST_COUNT, are_counts
+from etm_app.data.corpus import SPLITS, CorpusWriter
+from etm_app.data.counts.entries import EntrySorter
 from etm_app.data.counts.formats import CountFile, Entries, LongTable, MatrixMarket, Npz, SvmLight, Uci, scan_table
 from etm_app.data.counts.paper_files import PaperFiles, read_paper_files
 from etm_app.data.datamodule import BowDataModule, content_digest
@@ -124,12 +124,6 @@ class CountsDataModule(BowDataModule):
         files = [self.vocab_path, self.documents]
         counts = [self.path, self.val_path, self.test_path] if format_of(path) is not None else []
         return is_among(path, [source for source in (*files, *counts) if source is not None])
-
-    def build(self) -> BowCorpus:
-        """Read the counts into memory."""
-        with TemporaryDirectory() as folder:
-            self.write(Path(folder) / "corpus")
-            return BowCorpus.load(Path(folder) / "corpus").in_memory()
 
     def write(self, folder: Path) -> None:
         """Read the counts piece by piece, and write them into a folder."""
@@ -375,6 +369,5 @@ def _checked(source: CountFile, entries: Entries) -> tuple[NDArray[np.int64], ND
         "",
         f"documents from {source.first} to {source.num_documents - 1 + source.first}",
     )
-    whole = (counts >= 0) & (counts <= LARGEST) & (counts == np.round(counts))
-    refuse(~whole, ", with the count {:g}", f"raw counts, whole numbers from 0 to {LARGEST}")
+    refuse(~are_counts(counts), ", with the count {:g}", f"raw counts, whole numbers from 0 to {LARGEST_COUNT}")
     return documents, words, counts.astype(np.int64)

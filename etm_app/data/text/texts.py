@@ -13,7 +13,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch.utils.data import DataLoader, IterableDataset
 
 from etm_app.data.batch import BowBatch
-from etm_app.data.corpus import SPLITS, BowCorpus, CorpusWriter, Excerpts
+from etm_app.data.corpus import SPLITS, CorpusWriter, Excerpts
 from etm_app.data.datamodule import BowDataModule, content_digest
 from etm_app.data.splits import check_fractions, draw_splits
 from etm_app.data.text.analyzer import WORD, Analyzer, Normalization, Strip, read_stop_words
@@ -204,12 +204,6 @@ class TextDataModule(BowDataModule):
     def reads(self, path: Path) -> bool:
         """Whether a file is one of the texts, lies in a folder of them or matches a pattern for them."""
         return is_among(path, [name for names in self.files.values() for name in names if "://" not in name])
-
-    def build(self) -> BowCorpus:
-        """The corpus in memory."""
-        with TemporaryDirectory() as folder:
-            self.write(Path(folder) / "corpus")
-            return BowCorpus.load(Path(folder) / "corpus").in_memory()
 
     def write(self, folder: Path) -> None:
         """Read and count the texts batch by batch; memory does not grow with them, but for the different words."""
