@@ -17,7 +17,9 @@ from etm_app.data.corpus import SPLITS, CorpusWriter, Excerpts
 from etm_app.data.datamodule import BowDataModule, content_digest
 from etm_app.data.splits import check_fractions, draw_splits
 from etm_app.data.text.analyzer import WORD, Analyzer, Normalization, Strip, read_stop_words
-from etm_app.data.text.reader import FORMATS, Format, OnBadRows, TextReader, check_separator
+from etm_app.data.text.csv_reader import check_separator
+from etm_app.data.text.reader import FORMATS, TextReader
+from etm_app.data.text.reading import Format, OnBadRows
 from etm_app.data.text.sources import STDIN, in_utf8
 from etm_app.data.text.vectorizer import Vectorizer, in_parallel
 from etm_app.errors import UserError
