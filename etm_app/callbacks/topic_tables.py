@@ -9,26 +9,14 @@ from pytorch_lightning import Trainer
 from rich.console import Console
 
 from etm_app.callbacks.evaluation import EvaluationCallback
-from etm_app.metrics.agreement import AGREEMENT_DEFINITIONS
-from etm_app.metrics.coherence import REFERENCE_DEFINITIONS, TOPIC_DEFINITIONS, npmi_coherence, topic_diversity
-from etm_app.metrics.elbo import ELBO_DEFINITIONS
-from etm_app.metrics.perplexity import PERPLEXITY_DEFINITIONS
-from etm_app.metrics.usage import USAGE_DEFINITIONS
+from etm_app.metrics.coherence import npmi_coherence, topic_diversity
 from etm_app.model import ETM
 from etm_app.report.survey import Survey, fingerprint, survey_of
-from etm_app.report.tables import Topic, write_embeddings, write_metrics, write_topics
+from etm_app.report.tables import DEFINITIONS, Topic, definition_of, write_embeddings, write_metrics, write_topics
 from etm_app.report.terminal import show_metrics, show_neighbors, show_topics
 
-__all__ = ["DEFINITIONS", "TopicTables"]
+__all__ = ["TopicTables"]
 
-DEFINITIONS = {
-    **PERPLEXITY_DEFINITIONS,
-    **ELBO_DEFINITIONS,
-    **TOPIC_DEFINITIONS,
-    **REFERENCE_DEFINITIONS,
-    **USAGE_DEFINITIONS,
-    **AGREEMENT_DEFINITIONS,
-}
 METRIC_WORDS = 25
 
 
@@ -128,8 +116,3 @@ class TopicTables(EvaluationCallback):
         show_topics(console, self.topics)
         show_neighbors(console, self.neighbors, self.unknown_queries)
         show_metrics(console, self.metrics, DEFINITIONS)
-
-
-def definition_of(metric: str) -> str:
-    """The definition of a metric by its logged name, with the split's name before it."""
-    return DEFINITIONS.get(metric.split("_", 1)[1], "")

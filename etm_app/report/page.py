@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from etm_app import __version__
-from etm_app.callbacks.topic_tables import DEFINITIONS
 from etm_app.data.corpus import BowDataset
 from etm_app.errors import UserError
 from etm_app.files import replacing
@@ -19,7 +18,7 @@ from etm_app.model import ETM
 from etm_app.report.content import DOCUMENTS, LAMBDA_STEPS, NEAREST_WORDS, NEIGHBORS, describe, describe_corpus
 from etm_app.report.run import Run, Value
 from etm_app.report.survey import survey, survey_of
-from etm_app.report.tables import show_metric
+from etm_app.report.tables import DEFINITIONS, show_metric
 
 __all__ = ["is_report", "render", "write_page", "write_report"]
 

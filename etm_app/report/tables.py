@@ -9,10 +9,24 @@ from pathlib import Path
 import polars as pl
 
 from etm_app.files import replacing
+from etm_app.metrics.agreement import AGREEMENT_DEFINITIONS
+from etm_app.metrics.coherence import REFERENCE_DEFINITIONS, TOPIC_DEFINITIONS
+from etm_app.metrics.elbo import ELBO_DEFINITIONS
+from etm_app.metrics.perplexity import PERPLEXITY_DEFINITIONS
+from etm_app.metrics.usage import USAGE_DEFINITIONS
 from etm_app.model import ETM
 from etm_app.report.spreadsheet import safe_cells
 
-__all__ = ["Topic", "show_metric", "write_embeddings", "write_metrics", "write_topics"]
+__all__ = ["DEFINITIONS", "Topic", "definition_of", "show_metric", "write_embeddings", "write_metrics", "write_topics"]
+
+DEFINITIONS = {
+    **PERPLEXITY_DEFINITIONS,
+    **ELBO_DEFINITIONS,
+    **TOPIC_DEFINITIONS,
+    **REFERENCE_DEFINITIONS,
+    **USAGE_DEFINITIONS,
+    **AGREEMENT_DEFINITIONS,
+}
 
 
 @dataclass(frozen=True)
@@ -95,3 +109,8 @@ def show_metric(value: float | None) -> str:
     if float(value).is_integer() and abs(value) < 1e6:
         return f"{value:,.0f}"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+
+
+def definition_of(metric: str) -> str:
+    """The definition of a metric by its logged name, with the split's name before it."""
+    return DEFINITIONS.get(metric.split("_", 1)[1], "")
