@@ -1,7 +1,7 @@
 """A batch of documents as sparse tensors: what every step of the model gets."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,15 @@ from torch import Tensor
 from etm_app.data.completion import first_half
 from etm_app.errors import UserError
 
-__all__ = ["BowBatch", "ByWord", "as_batch", "sparse_batches"]
+__all__ = ["LARGEST_COUNT", "BowBatch", "ByWord", "are_counts", "as_batch", "sparse_batches"]
+
+LARGEST_COUNT = np.iinfo(np.int32).max  # as they are kept
+
+
+def are_counts(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which numbers are counts: whole ones from 0 to `LARGEST_COUNT`."""
+    counts: NDArray[np.bool_] = (values >= 0) & (values <= LARGEST_COUNT) & (values == np.round(values))
+    return counts
 
 
 class ByWord(NamedTuple):
@@ -131,11 +139,11 @@ class BowBatch:
         counts = counts.detach().cpu()
         document, word = (index.numpy() for index in counts.nonzero(as_tuple=True))
         values = counts[document, word].double().numpy()  # NumPy has no bfloat16
-        largest = np.iinfo(np.int32).max
-        if not ((values > 0) & (values <= largest) & (values == np.round(values))).all():
+        if not are_counts(values).all():
             raise UserError(
-                f"a batch of the data module has counts that are negative, fractional, not finite or above {largest}; "
-                "bag-of-words counts are whole numbers from 0: give raw counts, not tf-idf or normalized ones."
+                "a batch of the data module has counts that are negative, fractional, not finite or above "
+                f"{LARGEST_COUNT}; bag-of-words counts are whole numbers from 0: give raw counts, not tf-idf or "
+                "normalized ones."
             )
         indptr = np.searchsorted(document, np.arange(len(counts) + 1))
         indices, whole = word.astype(np.int32), values.astype(np.int32)
@@ -172,7 +180,7 @@ def sparse_batches(counts: sp.sparray | sp.spmatrix, vocab_size: int, size: int)
         size: Documents in a batch.
 
     Raises:
-        UserError: The matrix is not [D, V], or a count is negative, fractional or not finite.
+        UserError: The matrix is not [D, V], or a count is negative, fractional, not finite or above 2^31 - 1.
     """
     if counts.ndim != 2 or counts.shape[1] != vocab_size:
         raise UserError(
@@ -186,10 +194,10 @@ def sparse_batches(counts: sp.sparray | sp.spmatrix, vocab_size: int, size: int)
         rows = matrix[start : start + size].astype(np.float64)  # exact to 2^53, and a copy
         rows.sum_duplicates()
         rows.eliminate_zeros()
-        if not (np.isfinite(rows.data).all() and (rows.data > 0).all() and (rows.data == np.round(rows.data)).all()):
+        if not are_counts(rows.data).all():
             raise UserError(
-                "counts: a sparse matrix with numbers that are negative, fractional or not finite; expected whole "
-                "numbers from 0: give raw counts, not tf-idf or normalized ones."
+                f"counts: a sparse matrix with numbers that are negative, fractional, not finite or above "
+                f"{LARGEST_COUNT}; expected whole numbers from 0: give raw counts, not tf-idf or normalized ones."
             )
         yield BowBatch.from_csr(rows.indptr, rows.indices, rows.data, vocab_size)
 

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from etm_app.data.batch import BowBatch
+from etm_app.data.batch import LARGEST_COUNT, BowBatch, are_counts
 from etm_app.data.completion import first_half
 from etm_app.data.vocabulary import check_vocab
 from etm_app.errors import UserError
@@ -140,11 +140,10 @@ class BowCorpus:
                 raise UserError(f"{name}: {len(column)} for {rows.shape[0]} documents; expected one each.")
         if unknown := set(splits) - set(SPLITS):
             raise UserError(f"splits: {sorted(unknown)[0]!r} is none; expected {', '.join(SPLITS)}.")
-        largest = np.iinfo(np.int32).max
-        if not ((rows.data > 0) & (rows.data <= largest) & (rows.data == np.round(rows.data))).all():
+        if not are_counts(rows.data).all():
             raise UserError(
-                f"counts must be whole numbers from 0 to {largest}; some are negative or fractional, or too large: "
-                "give raw counts."
+                f"counts must be whole numbers from 0 to {LARGEST_COUNT}; some are negative or fractional, or too "
+                "large: give raw counts."
             )
         documents = pl.DataFrame(
             {"id": list(ids) if ids is not None else [str(row) for row in range(rows.shape[0])], "split": list(splits)},

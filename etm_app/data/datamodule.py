@@ -1,68 +1,32 @@
 """Corpora as LightningDataModules."""
 
 import json
-import re
-import shutil
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 import torch
-from filelock import FileLock, Timeout
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
-from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.utils.data import DataLoader, Sampler
 
 from etm_app.data.batch import BowBatch, as_batch
+from etm_app.data.cache import prepared
 from etm_app.data.corpus import SPLITS, BowCorpus, BowDataset
 from etm_app.data.resident import ResidentDataset
+from etm_app.data.shuffle import EpochShuffle
 from etm_app.errors import UserError
 
-__all__ = ["BowDataModule", "EpochShuffle", "content_digest", "corpus_of", "training_set"]
-
-UNFINISHED = re.compile(r"\.(?P<name>\w+-[0-9a-f]{16})\.[0-9a-f]{32}")  # what CorpusWriter writes to, in the cache
+__all__ = ["BowDataModule", "corpus_of", "training_set"]
 
 
-class EpochShuffle(Sampler[int]):
-    """Document after document in random order, a new order each time all were had, cut into epochs of equal length.
-
-    An epoch depends on the seed and its number alone, so a resumed run repeats it.
-
-    Args:
-        size: Number of documents.
-        length: Documents an epoch.
-        seed: Of the orders.
-    """
-
-    def __init__(self, size: int, length: int, seed: int) -> None:
-        self.size = size
-        self.length = length
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before every epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[int]:
-        start, stop = self.epoch * self.length, (self.epoch + 1) * self.length
-        first, last = start // self.size, -(-stop // self.size)
-        orders = [np.random.default_rng((self.seed, round)).permutation(self.size) for round in range(first, last)]
-        return iter(np.concatenate(orders)[start - first * self.size : stop - first * self.size].tolist())
-
-
-class BowDataModule(LightningDataModule, ABC):
+class BowDataModule(LightningDataModule):
     """A corpus of bags of words and its loaders. To bring your own counts, subclass it and write `build`.
 
     The corpus is built once, the first time that anything asks for it, and kept on disk where `cache_key`
@@ -105,16 +69,20 @@ class BowDataModule(LightningDataModule, ABC):
         self.cache_dir = cache_dir
         self.seed = seed
 
-    @abstractmethod
     def build(self) -> BowCorpus:
-        """Make the corpus with all its splits.
+        """Make the corpus with all its splits, in memory.
 
         Raises:
             UserError: The source is missing or unusable.
         """
+        if type(self).write is BowDataModule.write:
+            raise NotImplementedError(f"{type(self).__name__} has neither build nor write; expected one of them.")
+        with TemporaryDirectory() as folder:
+            self.write(Path(folder) / "corpus")
+            return BowCorpus.load(Path(folder) / "corpus").in_memory()
 
     def write(self, folder: Path) -> None:
-        """Put the corpus into a folder; for one larger than memory, override this with a `CorpusWriter`."""
+        """Put the corpus into a folder; for one larger than memory, write this with a `CorpusWriter`, not `build`."""
         self.build().save(folder)
 
     def cache_key(self) -> dict[str, Any] | None:
@@ -146,29 +114,7 @@ class BowDataModule(LightningDataModule, ABC):
         # Another class of this name may count otherwise.
         origin = [f"{type(self).__module__}.{type(self).__qualname__}", self.FORMAT]
         digest = sha256(json.dumps([*origin, key], sort_keys=True).encode()).hexdigest()[:16]
-        folder = self.cache_dir.expanduser() / "corpora" / f"{type(self).__name__}-{digest}"
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            _remove_unfinished(folder.parent)
-            with _alone(folder):
-                for unfinished in folder.parent.glob(f".{folder.name}.*"):  # of one that was killed meanwhile
-                    shutil.rmtree(unfinished, ignore_errors=True)
-                if folder.exists():
-                    try:
-                        corpus = BowCorpus.load(folder)
-                        rank_zero_info(f"Corpus: {_size(corpus)}, prepared before, reused from {folder}")
-                        return corpus
-                    except UserError as error:
-                        rank_zero_info(f"Corpus: {error} Making it again.")
-                self.write(folder)
-                corpus = BowCorpus.load(folder)
-                rank_zero_info(f"Corpus: {_size(corpus)}, prepared and kept in {folder}")
-                return corpus
-        except OSError as error:
-            raise UserError(
-                f"data.cache_dir: cannot keep the prepared corpus in {folder.parent} ({error.strerror or error}); "
-                "expected a folder to write to, with room for it: set --data.cache_dir."
-            ) from error
+        return prepared(self.cache_dir.expanduser() / "corpora" / f"{type(self).__name__}-{digest}", self.write)
 
     def use(self, vocab: list[str], analyzer: dict[str, Any] | None) -> None:
         """Take over the words of a checkpoint before anything is counted, where counts are made from texts.
@@ -264,40 +210,6 @@ class BowDataModule(LightningDataModule, ABC):
         )
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Only one process at a time makes a corpus; another waits, and then finds it."""
-    lock = FileLock(_lock_of(folder))
-    try:
-        lock.acquire(timeout=0.5)
-    except Timeout:
-        rank_zero_info(f"Corpus: waiting for another process, which prepares {folder}")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _lock_of(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.lock")  # it stays: removed, it could be locked by two at once
-
-
-def _remove_unfinished(cache: Path) -> None:
-    """Remove what processes that were killed had written: corpora without a name yet, whose lock nobody holds."""
-    for path in cache.iterdir():
-        if found := UNFINISHED.fullmatch(path.name):
-            try:
-                with FileLock(_lock_of(cache / found["name"]), timeout=0):
-                    shutil.rmtree(path, ignore_errors=True)
-            except Timeout:  # it is being written
-                continue
-
-
-def _size(corpus: BowCorpus) -> str:
-    return f"{len(corpus):,} documents, {corpus.vocab_size:,} words"
-
-
 def training_set(datamodule: LightningDataModule | None, vocab_size: int) -> BowDataset | None:
     """The training documents of any data module in order, or None where there are none.
 
@@ -343,19 +255,3 @@ def corpus_of(datamodule: LightningDataModule, vocab_size: int, splits: Sequence
 
 def _as_is(batch: BowBatch) -> BowBatch:
     return batch
-
-
-def content_digest(path: Path) -> str:
-    """A file's part of a cache key: touched or copied it is the same one, edited it is not.
-
-    Raises:
-        UserError: It cannot be read.
-    """
-    digest = sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise UserError(f"data: {path} cannot be read ({error.strerror}); expected a file to read.") from error
-    return digest.hexdigest()

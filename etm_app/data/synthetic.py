@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import scipy.sparse as sp
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info
 from rich.progress import track
+from scipy.special import softmax
 
-from etm_app.data.corpus import BowCorpus, CorpusWriter
+from etm_app.data.corpus import CorpusWriter
 from etm_app.data.datamodule import BowDataModule
 from etm_app.data.splits import check_fractions, random_splits
 from etm_app.errors import UserError
@@ -96,7 +96,7 @@ class SyntheticDataModule(BowDataModule):
         log_frequency = -self.zipf_exponent * np.log(np.arange(1, self.num_words + 1))
         beta = np.empty((self.planted_topics, self.num_words), np.float32)
         for topic in range(self.planted_topics):
-            beta[topic] = _softmax(rho @ alpha[topic] + log_frequency)
+            beta[topic] = softmax(rho @ alpha[topic] + log_frequency)
         return beta
 
     def write(self, folder: Path) -> None:
@@ -110,14 +110,6 @@ class SyntheticDataModule(BowDataModule):
                 writer.append(*chunk)
             writer.finish(self._vocab(), documents, self._meta())
 
-    def build(self) -> BowCorpus:
-        """The same corpus in memory."""
-        chunks = [
-            sp.csr_array((counts, indices, indptr), shape=(len(indptr) - 1, self.num_words))
-            for indptr, indices, counts in self._chunks()
-        ]
-        return BowCorpus.from_matrix(sp.vstack(chunks), self._vocab(), self._splits(), meta=self._meta())
-
     def _chunks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]]:
         cumulative = self.planted_beta.cumsum(axis=1, dtype=np.float64)
         cumulative /= cumulative[:, -1:]
@@ -128,7 +120,7 @@ class SyntheticDataModule(BowDataModule):
         for start, seed in zip(track(starts, "Drawing documents", transient=True, disable=few), seeds, strict=True):
             size = min(size, self.num_documents - start)
             rng = np.random.default_rng(seed)
-            theta = _softmax(self.theta_scale * rng.normal(size=(size, self.planted_topics)))
+            theta = softmax(self.theta_scale * rng.normal(size=(size, self.planted_topics)), axis=1)
             yield draw_counts(theta, cumulative, rng.poisson(self.document_length, size), rng)
 
     def _seeds(self) -> list[np.random.SeedSequence]:
@@ -176,8 +168,3 @@ def draw_counts(
     document, word = np.divmod(keys, num_words)
     indptr = document.searchsorted(np.arange(len(lengths) + 1))
     return indptr, word.astype(np.int32), counts.astype(np.int32)
-
-
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exp / exp.sum(axis=-1, keepdims=True)  # type: ignore[no-any-return]

@@ -19,6 +19,7 @@ from etm_app.model import ETM
 from etm_app.report.content import DOCUMENTS, LAMBDA_STEPS, NEAREST_WORDS, NEIGHBORS, describe, describe_corpus
 from etm_app.report.run import Run, Value
 from etm_app.report.survey import survey, survey_of
+from etm_app.report.tables import show_metric
 
 __all__ = ["is_report", "render", "write_page", "write_report"]
 
@@ -180,15 +181,6 @@ def _history_rows(
     by_epoch = {name: dict(values) for name, values in history.items()}
     epochs = sorted({epoch for values in by_epoch.values() for epoch in values})
     return [(epoch, [values.get(epoch) for values in by_epoch.values()]) for epoch in epochs]
-
-
-def show_metric(value: float | None) -> str:
-    """A number with as many digits as mean something."""
-    if value is None or not np.isfinite(value):
-        return "–"
-    if float(value).is_integer() and abs(value) < 1e6:
-        return f"{value:,.0f}"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
 def show_value(value: Value) -> str:

@@ -12,7 +12,7 @@ from etm_app.files import replacing
 from etm_app.model import ETM
 from etm_app.report.spreadsheet import safe_cells
 
-__all__ = ["Topic", "write_embeddings", "write_metrics", "write_topics"]
+__all__ = ["Topic", "show_metric", "write_embeddings", "write_metrics", "write_topics"]
 
 
 @dataclass(frozen=True)
@@ -86,3 +86,12 @@ def write_embeddings(model: ETM, folder: Path) -> None:
             topics.with_columns(pl.format("<topic_{}>", "topic").alias("topic")),
         ):
             table.write_csv(file, include_header=False, separator=" ", quote_style="never")
+
+
+def show_metric(value: float | None) -> str:
+    """A number with as many digits as mean something, as the terminal and the page show it."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if float(value).is_integer() and abs(value) < 1e6:
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from etm_app.report.tables import Topic
+from etm_app.report.tables import Topic, show_metric
 
 __all__ = ["make_console", "show_metrics", "show_neighbors", "show_topics"]
 
@@ -69,7 +69,7 @@ def show_metrics(console: Console, metrics: Mapping[str, float], definitions: Ma
     for name, definition in definitions.items():
         values = [metrics.get(f"{split}_{name}") for split in splits]
         if any(value is not None for value in values):
-            table.add_row(name, *("" if value is None else _readable(value) for value in values), definition)
+            table.add_row(name, *("" if value is None else show_metric(value) for value in values), definition)
     _print(console, table)
 
 
@@ -90,9 +90,3 @@ def _print(console: Console, table: Table) -> None:
     with console.capture() as capture:
         console.print(table)
     console.file.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()) + "\n")
-
-
-def _readable(value: float) -> str:
-    if value.is_integer() and abs(value) < 10_000:
-        return f"{value:.0f}"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"

@@ -37,7 +37,7 @@ def test_a_pipe_gets_plain_lines_as_long_as_they_are(monkeypatch: pytest.MonkeyP
     (first,) = [line for line in lines if "word00" in line]
     assert first.split() == ["0", "20.0%", "-0.12", *TOPICS[0].words]
     (metric,) = [line for line in lines if line.startswith("perplexity")]
-    assert metric.split()[:3] == ["perplexity", "1,234.5", "nan"]
+    assert metric.split()[:3] == ["perplexity", "1,234.5", "–"]
     assert metric.endswith(DEFINITIONS["perplexity"].strip())
 
 
@@ -48,7 +48,7 @@ def test_a_terminal_gets_lines_that_fit(width: int) -> None:
     assert all(len(line) <= width for line in lines)
     words = " ".join(lines).split()
     assert set(TOPICS[0].words) <= set(words)
-    assert {"nan", "1,234.5", "3", "near", "missing"} <= {word.strip(",") for word in words}
+    assert {"–", "1,234.5", "3", "near", "missing"} <= {word.strip(",") for word in words}
 
 
 def test_topics_are_sorted_by_share(monkeypatch: pytest.MonkeyPatch) -> None:

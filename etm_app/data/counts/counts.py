@@ -3,39 +3,27 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info
 
-from etm_app.data.corpus import SPLITS, BowCorpus, CorpusWriter
-from etm_app.data.counts.entries import LARGEST, EntrySorter
+from etm_app.data.batch import LARGEST_COUNT, are_counts
+from etm_app.data.cache import content_digest
+from etm_app.data.corpus import SPLITS, CorpusWriter
+from etm_app.data.counts.entries import EntrySorter
+from etm_app.data.counts.files import LONG, Format, find_counts, format_of, paper_files_of
 from etm_app.data.counts.formats import CountFile, Entries, LongTable, MatrixMarket, Npz, SvmLight, Uci, scan_table
-from etm_app.data.counts.paper_files import PaperFiles, read_paper_files
-from etm_app.data.datamodule import BowDataModule, content_digest
+from etm_app.data.counts.paper_files import read_paper_files
+from etm_app.data.datamodule import BowDataModule
 from etm_app.data.splits import check_fractions, draw_splits
 from etm_app.data.vocabulary import read_vocab
 from etm_app.errors import UserError
 from etm_app.files import is_among
 
 __all__ = ["CountsDataModule"]
-
-Format = Literal["mat", "npz", "mtx", "uci", "svmlight", "parquet", "csv"]
-ENDINGS: dict[str, Format] = {
-    r"\.npz": "npz",
-    r"\.(mtx|mm)": "mtx",
-    r"docword.*\.txt": "uci",
-    r"\.(svmlight|svm|libsvm)": "svmlight",
-    r"\.(parquet|pq)": "parquet",
-    r"\.(csv|tsv)": "csv",
-    r"(\.mat|_tokens|_counts)": "mat",
-}
-IN_PARTS = ("svmlight", "parquet", "csv")
-LONG = ("parquet", "csv")
-PAPER_FILE = re.compile(r"(?P<prefix>.*?)(tr|va|ts|ts_h1|ts_h2)_(tokens|counts)(\.mat)?")
 
 
 class CountsDataModule(BowDataModule):
@@ -125,19 +113,13 @@ class CountsDataModule(BowDataModule):
         counts = [self.path, self.val_path, self.test_path] if format_of(path) is not None else []
         return is_among(path, [source for source in (*files, *counts) if source is not None])
 
-    def build(self) -> BowCorpus:
-        """Read the counts into memory."""
-        with TemporaryDirectory() as folder:
-            self.write(Path(folder) / "corpus")
-            return BowCorpus.load(Path(folder) / "corpus").in_memory()
-
     def write(self, folder: Path) -> None:
         """Read the counts piece by piece, and write them into a folder."""
         format, files = self._files()
         rank_zero_info(f"Corpus: reading counts from {self.path}; once, they are kept.")
         if format == "mat":
             draw = (self.val_fraction, self.test_fraction, self.seed)
-            read_paper_files(self._paper_files(files["train"]), draw).save(folder)
+            read_paper_files(paper_files_of(files["train"], self.path, self.vocab_path), draw).save(folder)
             return
         table = self._document_table(format)
         parts = []
@@ -166,7 +148,8 @@ class CountsDataModule(BowDataModule):
 
     def _files(self) -> tuple[Format, dict[str, list[Path]]]:
         """The format, and the files of each split; of train are also those that are split by fractions."""
-        format, files = self._find(self.path, "data.path", self.format)
+        beside = (self.vocab_path, self.documents)
+        format, files = find_counts(self.path, "data.path", self.format, *beside)
         sources = {"train": files}
         for split, path in (("val", self.val_path), ("test", self.test_path)):
             if path is not None:
@@ -175,62 +158,13 @@ class CountsDataModule(BowDataModule):
                         f"data.{split}_path: {path}, beside the paper's files in {self.path}; expected none: "
                         f"name the {split} documents' files like the others, as their part {split[0]}*."
                     )
-                sources[split] = self._find(path, f"data.{split}_path", format)[1]
+                sources[split] = find_counts(path, f"data.{split}_path", format, *beside)[1]
         if self.documents and (format == "mat" or len(sources) > 1):
             raise UserError(
                 f"data.documents: {self.documents} beside counts in several parts with splits of their own; expected "
                 "one path with all counts, and the column split in the table."
             )
         return format, sources
-
-    def _find(self, path: Path, argument: str, format: Format | None) -> tuple[Format, list[Path]]:
-        path = path.expanduser()
-        if path.is_file():
-            files = [path]
-        else:
-            found = path.rglob("*") if path.is_dir() else Path(path.anchor).glob(str(path.relative_to(path.anchor)))
-            others = {other.expanduser() for other in (self.vocab_path, self.documents) if other}
-            # What Spark and Hadoop leave beside their parts starts so.
-            files = [
-                file for file in sorted(found) if file.is_file() and file.name[0] not in "._" and file not in others
-            ]
-        if not files:
-            raise UserError(
-                f"{argument}: there is {'nothing in the folder' if path.is_dir() else 'no file'} {path}; expected "
-                "counts: a file, a folder, or a pattern such as 'counts/part-*.parquet'."
-            )
-        by_format: dict[Format, list[Path]] = {}
-        for file in files:
-            if (own := format_of(file)) is not None:
-                by_format.setdefault(own, []).append(file)
-        if format is None:
-            if len(by_format) != 1:
-                said = f"has files of the formats {', '.join(by_format)}" if by_format else "has no ending of a format"
-                raise UserError(
-                    f"{argument}: {path} {said}; expected counts in one: name the file, and set --data.format "
-                    f"({', '.join(dict.fromkeys(ENDINGS.values()))}) where its ending does not tell."
-                )
-            (format,) = by_format
-        if not path.is_file():
-            files = by_format.get(format, [])
-            if not files or (len(files) > 1 and format not in (*IN_PARTS, "mat")):
-                raise UserError(
-                    f"{argument}: {path} has {len(files)} {format} files; expected "
-                    f"{'some' if format in IN_PARTS else 'one: name the file'}."
-                )
-        if format == "mat":
-            files = self._paper_files(files).paths()
-        return format, files
-
-    def _paper_files(self, files: list[Path]) -> PaperFiles:
-        prefixes = {found["prefix"] for file in files if (found := PAPER_FILE.fullmatch(file.name))}
-        if len(prefixes) != 1:
-            raise UserError(
-                f"data.path: {self.path} has {len(prefixes)} corpora in the layout of the paper's code; expected one, "
-                "NAME_{tr,va,ts}_{tokens,counts}.mat: name one of its files."
-            )
-        vocab = None if self.vocab_path is None else self.vocab_path.expanduser()
-        return PaperFiles(files[-1].parent, "data.path", prefixes.pop(), vocab)
 
     def _vocab_file(self, format: Format, files: list[Path]) -> Path | None:
         if self.vocab_path is not None:
@@ -332,12 +266,6 @@ REPORTED = {
 }
 
 
-def format_of(path: Path) -> Format | None:
-    """The format that a file's name tells, if it does."""
-    name = path.name.lower().removesuffix(".gz")
-    return next((format for ending, format in ENDINGS.items() if re.search(rf"{ending}$", name)), None)
-
-
 def _existing(path: Path, argument: str) -> Path:
     path = path.expanduser()
     if not path.is_file():
@@ -375,6 +303,5 @@ def _checked(source: CountFile, entries: Entries) -> tuple[NDArray[np.int64], ND
         "",
         f"documents from {source.first} to {source.num_documents - 1 + source.first}",
     )
-    whole = (counts >= 0) & (counts <= LARGEST) & (counts == np.round(counts))
-    refuse(~whole, ", with the count {:g}", f"raw counts, whole numbers from 0 to {LARGEST}")
+    refuse(~are_counts(counts), ", with the count {:g}", f"raw counts, whole numbers from 0 to {LARGEST_COUNT}")
     return documents, words, counts.astype(np.int64)

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from etm_app.data.batch import LARGEST_COUNT
 from etm_app.errors import UserError
 
 __all__ = ["EntrySorter"]
@@ -15,7 +16,6 @@ __all__ = ["EntrySorter"]
 CHUNK = 2_000_000  # entries sorted at once; memory is some fifty bytes for each
 MAX_FILES = 256  # open at once
 COLUMNS = 3  # document, word, count
-LARGEST = np.iinfo(np.int32).max
 
 
 class EntrySorter:
@@ -105,6 +105,6 @@ class EntrySorter:
         rows = sp.coo_array((piece[:, 2].astype(np.int64), where), (high - low, self.vocab_size)).tocsr()
         rows.sum_duplicates()
         self.num_repeated += len(piece) - rows.nnz
-        if rows.nnz and rows.data.max() > LARGEST:
-            raise UserError(f"counts of a word in a document add up to {rows.data.max()}; expected at most {LARGEST}.")
+        if (largest := rows.data.max(initial=0)) > LARGEST_COUNT:
+            raise UserError(f"counts of a word in a document add up to {largest}; expected at most {LARGEST_COUNT}.")
         return rows.indptr.astype(np.int64), rows.indices.astype(np.int32), rows.data.astype(np.int32)

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
+from etm_app.data.batch import are_counts
 from etm_app.data.completion import first_half
 from etm_app.data.corpus import BowCorpus
 from etm_app.data.splits import random_splits
@@ -154,7 +155,7 @@ def _read_part(files: PaperFiles, part: str, vocab_size: int) -> sp.csr_array:
             f"{name}: document {row} (from 0) has the word index {words[outside[0]]:g}, and so have "
             f"{len(outside) - 1} more entries; expected 0 to {vocab_size - 1}, for the words of the vocabulary."
         )
-    if not ((values >= 0) & (values <= np.iinfo(np.int32).max) & (values == np.round(values))).all():
+    if not are_counts(values).all():
         raise UserError(f"{name}: a count is negative, fractional or too large; expected whole numbers.")
     indptr = np.concatenate(([0], np.cumsum(lengths)))
     matrix = sp.csr_array((values.astype(np.int64), words.astype(np.int32), indptr), shape=(len(tokens), vocab_size))

@@ -13,19 +13,21 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch.utils.data import DataLoader, IterableDataset
 
 from etm_app.data.batch import BowBatch
-from etm_app.data.corpus import SPLITS, BowCorpus, CorpusWriter, Excerpts
-from etm_app.data.datamodule import BowDataModule, content_digest
+from etm_app.data.cache import content_digest
+from etm_app.data.corpus import CorpusWriter, Excerpts
+from etm_app.data.datamodule import BowDataModule
 from etm_app.data.splits import check_fractions, draw_splits
 from etm_app.data.text.analyzer import WORD, Analyzer, Normalization, Strip, read_stop_words
-from etm_app.data.text.reader import FORMATS, Format, OnBadRows, TextReader, check_separator
+from etm_app.data.text.csv_reader import check_separator
+from etm_app.data.text.documents import documents_of
+from etm_app.data.text.reader import FORMATS, TextReader
+from etm_app.data.text.reading import Format, OnBadRows
 from etm_app.data.text.sources import STDIN, in_utf8
 from etm_app.data.text.vectorizer import Vectorizer, in_parallel
 from etm_app.errors import UserError
 from etm_app.files import is_among
 
 __all__ = ["TextDataModule"]
-
-SPLIT_NAMES = {**dict(zip(SPLITS, SPLITS, strict=True)), "validation": "val", "valid": "val", "dev": "val"}
 
 
 class TextDataModule(BowDataModule):
@@ -205,12 +207,6 @@ class TextDataModule(BowDataModule):
         """Whether a file is one of the texts, lies in a folder of them or matches a pattern for them."""
         return is_among(path, [name for names in self.files.values() for name in names if "://" not in name])
 
-    def build(self) -> BowCorpus:
-        """The corpus in memory."""
-        with TemporaryDirectory() as folder:
-            self.write(Path(folder) / "corpus")
-            return BowCorpus.load(Path(folder) / "corpus").in_memory()
-
     def write(self, folder: Path) -> None:
         """Read and count the texts batch by batch; memory does not grow with them, but for the different words."""
         names = ", ".join(name for files in self.files.values() for name in files)
@@ -261,40 +257,7 @@ class TextDataModule(BowDataModule):
         return copy
 
     def _batches(self, *, once: bool = False) -> Iterator[pl.DataFrame]:
-        """All documents: ``row``, ``text``, ``id``, ``label`` where it is there, ``split`` where it is not drawn."""
-        num_rows = num_documents = num_null = num_short = 0
-        skipped: list[str] = []
-        for split in self.files:
-            reader = self._reader(split, once=once)
-            for batch in reader.batches():
-                batch = batch.with_columns(pl.col("row") + num_rows)
-                if "id" not in batch.columns:
-                    batch = batch.with_columns(pl.col("row").cast(pl.String).alias("id"))
-                if len(self.files) > 1:
-                    batch = batch.with_columns(split=pl.lit(split))
-                if "split" in self.columns:
-                    batch = batch.with_columns(_splits(batch["split"], self.columns["split"]))
-                columns = [name for name in ("row", "text", "id", "split", "label") if name in batch.columns]
-                num_documents += len(batch)
-                yield batch.select(columns)
-            num_rows += reader.num_rows
-            num_null += reader.num_null
-            num_short += reader.num_short
-            skipped += reader.skipped
-        if num_null:
-            rank_zero_info(
-                f"Text: {num_null:,} of {num_documents:,} documents have no text (null); they are kept as empty ones."
-            )
-        if num_short:
-            rank_zero_info(
-                f"Text: {num_short:,} rows have fewer fields than the first line has columns; what they lack is empty."
-            )
-        if skipped:
-            more = f" and {len(skipped) - 3:,} more" if len(skipped) > 3 else ""
-            rank_zero_info(
-                f"Text: skipped {len(skipped):,} rows that cannot be read, beside {num_documents:,} documents: "
-                f"{'; '.join(skipped[:3])}{more}"
-            )
+        return documents_of({split: self._reader(split, once=once) for split in self.files})
 
     def _with_splits(self, documents: pl.DataFrame) -> pl.DataFrame:
         """With a ``split`` for each document: random ones among those that are to train."""
@@ -336,15 +299,6 @@ class _Stream(IterableDataset[BowBatch]):
     def _documents(self) -> Iterator[pl.DataFrame]:
         for documents in self.data._batches(once=True):
             yield from documents.iter_slices(self.data.batch_size)
-
-
-def _splits(given: pl.Series, column: str) -> pl.Series:
-    splits = given.str.to_lowercase().replace_strict(SPLIT_NAMES, default=None, return_dtype=pl.String)
-    if splits.null_count():
-        raise UserError(
-            f"data.split_column: {column} holds {given.filter(splits.is_null())[0]!r}; expected train, val or test."
-        )
-    return splits
 
 
 def _check_ids(documents: pl.DataFrame, column: str | None) -> None:

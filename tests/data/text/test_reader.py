@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etm_app.data.text import reader, sources
+from etm_app.data.text import csv_reader, sources
 from etm_app.data.text.reader import TextReader
 from etm_app.errors import UserError
 
@@ -138,7 +138,7 @@ def test_quotes_that_only_python_reads(tmp_path: Path) -> None:
 
 
 def test_reading_again_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "MAX_REREAD", 10_000)
+    monkeypatch.setattr(csv_reader, "MAX_REREAD", 10_000)
     (tmp_path / "a.csv").write_text("text,n\n" + '"x\n' + 'x","y\n' * 5000)
     with pytest.raises(UserError, match="mend the file"):
         read(tmp_path / "a.csv", "skip")

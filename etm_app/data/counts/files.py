@@ -1,0 +1,103 @@
+"""Which files hold counts, and in which format."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from etm_app.data.counts.paper_files import PaperFiles
+from etm_app.errors import UserError
+
+__all__ = ["IN_PARTS", "LONG", "Format", "find_counts", "format_of", "paper_files_of"]
+
+Format = Literal["mat", "npz", "mtx", "uci", "svmlight", "parquet", "csv"]
+ENDINGS: dict[str, Format] = {
+    r"\.npz": "npz",
+    r"\.(mtx|mm)": "mtx",
+    r"docword.*\.txt": "uci",
+    r"\.(svmlight|svm|libsvm)": "svmlight",
+    r"\.(parquet|pq)": "parquet",
+    r"\.(csv|tsv)": "csv",
+    r"(\.mat|_tokens|_counts)": "mat",
+}
+IN_PARTS = ("svmlight", "parquet", "csv")
+LONG = ("parquet", "csv")
+PAPER_FILE = re.compile(r"(?P<prefix>.*?)(tr|va|ts|ts_h1|ts_h2)_(tokens|counts)(\.mat)?")
+
+
+def format_of(path: Path) -> Format | None:
+    """The format that a file's name tells, if it does."""
+    name = path.name.lower().removesuffix(".gz")
+    return next((format for ending, format in ENDINGS.items() if re.search(rf"{ending}$", name)), None)
+
+
+def find_counts(
+    path: Path, argument: str, format: Format | None, vocab: Path | None, documents: Path | None
+) -> tuple[Format, list[Path]]:
+    """The files of counts that a path names, and their format.
+
+    Args:
+        path: A file, a folder or a pattern.
+        argument: What to call it in messages.
+        format: Their format, if it is told.
+        vocab: The file with the words, which may lie among them.
+        documents: That with the documents, which may, too.
+
+    Raises:
+        UserError: There are none, or of several formats.
+    """
+    path = path.expanduser()
+    if path.is_file():
+        files = [path]
+    else:
+        found = path.rglob("*") if path.is_dir() else Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+        others = {other.expanduser() for other in (vocab, documents) if other}
+        # What Spark and Hadoop leave beside their parts starts so.
+        files = [file for file in sorted(found) if file.is_file() and file.name[0] not in "._" and file not in others]
+    if not files:
+        raise UserError(
+            f"{argument}: there is {'nothing in the folder' if path.is_dir() else 'no file'} {path}; expected "
+            "counts: a file, a folder, or a pattern such as 'counts/part-*.parquet'."
+        )
+    by_format: dict[Format, list[Path]] = {}
+    for file in files:
+        if (own := format_of(file)) is not None:
+            by_format.setdefault(own, []).append(file)
+    if format is None:
+        if len(by_format) != 1:
+            said = f"has files of the formats {', '.join(by_format)}" if by_format else "has no ending of a format"
+            raise UserError(
+                f"{argument}: {path} {said}; expected counts in one: name the file, and set --data.format "
+                f"({', '.join(dict.fromkeys(ENDINGS.values()))}) where its ending does not tell."
+            )
+        (format,) = by_format
+    if not path.is_file():
+        files = by_format.get(format, [])
+        if not files or (len(files) > 1 and format not in (*IN_PARTS, "mat")):
+            raise UserError(
+                f"{argument}: {path} has {len(files)} {format} files; expected "
+                f"{'some' if format in IN_PARTS else 'one: name the file'}."
+            )
+    if format == "mat":
+        files = paper_files_of(files, path, vocab).paths()
+    return format, files
+
+
+def paper_files_of(files: list[Path], path: Path, vocab: Path | None) -> PaperFiles:
+    """The corpus in the layout of the paper's code that these files are of.
+
+    Args:
+        files: Some of its files.
+        path: What the user named them by.
+        vocab: The file with the words, where it is not the usual one.
+
+    Raises:
+        UserError: They are of several corpora.
+    """
+    prefixes = {found["prefix"] for file in files if (found := PAPER_FILE.fullmatch(file.name))}
+    if len(prefixes) != 1:
+        raise UserError(
+            f"data.path: {path} has {len(prefixes)} corpora in the layout of the paper's code; expected one, "
+            "NAME_{tr,va,ts}_{tokens,counts}.mat: name one of its files."
+        )
+    vocab = None if vocab is None else vocab.expanduser()
+    return PaperFiles(files[-1].parent, "data.path", prefixes.pop(), vocab)

@@ -1,0 +1,66 @@
+"""The documents of all files together, told by their numbers, names and splits."""
+
+from collections.abc import Iterator, Mapping
+
+import polars as pl
+from pytorch_lightning.utilities import rank_zero_info
+
+from etm_app.data.corpus import SPLITS
+from etm_app.data.text.reader import TextReader
+from etm_app.errors import UserError
+
+__all__ = ["documents_of"]
+
+SPLIT_NAMES = {**dict(zip(SPLITS, SPLITS, strict=True)), "validation": "val", "valid": "val", "dev": "val"}
+
+
+def documents_of(readers: Mapping[str, TextReader]) -> Iterator[pl.DataFrame]:
+    """All documents, batch by batch: ``row``, ``text``, ``id``, ``label`` and ``split`` where these are told.
+
+    Args:
+        readers: Of the files of each split; of all files, where a column or a draw tells the split.
+
+    Raises:
+        UserError: As `TextReader.batches`; or a split has another name.
+    """
+    num_rows = num_documents = num_null = num_short = 0
+    skipped: list[str] = []
+    for split, reader in readers.items():
+        for batch in reader.batches():
+            batch = batch.with_columns(pl.col("row") + num_rows)
+            if "id" not in batch.columns:
+                batch = batch.with_columns(pl.col("row").cast(pl.String).alias("id"))
+            if len(readers) > 1:
+                batch = batch.with_columns(split=pl.lit(split))
+            if "split" in reader.columns:
+                batch = batch.with_columns(_splits(batch["split"], reader.columns["split"]))
+            columns = [name for name in ("row", "text", "id", "split", "label") if name in batch.columns]
+            num_documents += len(batch)
+            yield batch.select(columns)
+        num_rows += reader.num_rows
+        num_null += reader.num_null
+        num_short += reader.num_short
+        skipped += reader.skipped
+    if num_null:
+        rank_zero_info(
+            f"Text: {num_null:,} of {num_documents:,} documents have no text (null); they are kept as empty ones."
+        )
+    if num_short:
+        rank_zero_info(
+            f"Text: {num_short:,} rows have fewer fields than the first line has columns; what they lack is empty."
+        )
+    if skipped:
+        more = f" and {len(skipped) - 3:,} more" if len(skipped) > 3 else ""
+        rank_zero_info(
+            f"Text: skipped {len(skipped):,} rows that cannot be read, beside {num_documents:,} documents: "
+            f"{'; '.join(skipped[:3])}{more}"
+        )
+
+
+def _splits(given: pl.Series, column: str) -> pl.Series:
+    splits = given.str.to_lowercase().replace_strict(SPLIT_NAMES, default=None, return_dtype=pl.String)
+    if splits.null_count():
+        raise UserError(
+            f"data.split_column: {column} holds {given.filter(splits.is_null())[0]!r}; expected train, val or test."
+        )
+    return splits
