@@ -2,9 +2,9 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 
-from etm_app.callbacks.evaluation import EvaluationCallback
+from etm_app.callbacks.evaluation import OnEvaluations
 from etm_app.data.corpus import BowCorpus, BowDataset
 from etm_app.data.datamodule import BowDataModule
 from etm_app.metrics.agreement import MAX_TRAINED, LinearClassifier, topic_agreement
@@ -13,7 +13,7 @@ from etm_app.model import ETM
 __all__ = ["LabelAgreement"]
 
 
-class LabelAgreement(EvaluationCallback):
+class LabelAgreement(OnEvaluations, Callback):
     """Logs how well topics agree with labels, where the corpus has some, in `validate` and `test`.
 
     Not in the validations within a fit: it is no measure to choose a model by, and would take as long as they do.

@@ -1,10 +1,10 @@
 """A watch over topics that nobody uses, or that are all one."""
 
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_warn
 
-from etm_app.callbacks.evaluation import EvaluationCallback
+from etm_app.callbacks.evaluation import OnEvaluations
 from etm_app.metrics.usage import active_topics, duplicate_topics
 from etm_app.model import ETM
 
@@ -15,7 +15,7 @@ MAX_TOPIC_SHARE = 0.5
 MIN_ACTIVE_SHARE = 0.5  # of all topics
 
 
-class CollapseMonitor(EvaluationCallback):
+class CollapseMonitor(OnEvaluations, Callback):
     """Logs active and duplicate topics and the largest one's share with every evaluation; warns once of a collapse."""
 
     def __init__(self) -> None:

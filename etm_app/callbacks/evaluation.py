@@ -1,14 +1,14 @@
 """Callbacks on evaluations."""
 
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 
 from etm_app.model import ETM
 
-__all__ = ["EvaluationCallback"]
+__all__ = ["OnEvaluations"]
 
 
-class EvaluationCallback(Callback):
-    """A callback with hooks for evaluations of any documents.
+class OnEvaluations:
+    """Hooks for a callback on evaluations of any documents; before `Callback` among its bases.
 
     Lightning has one set of hooks for `validate` and for the validations within a `fit`, in the middle of which nothing
     is final, and another for `test`. `fit` ends with `validate` and `test` of its best checkpoint.

@@ -3,10 +3,10 @@
 from itertools import compress
 
 import numpy as np
-from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info
 
-from etm_app.callbacks.evaluation import EvaluationCallback
+from etm_app.callbacks.evaluation import OnEvaluations
 from etm_app.data.corpus import BowDataset
 from etm_app.data.datamodule import BowDataModule, training_set
 from etm_app.errors import UserError
@@ -18,7 +18,7 @@ __all__ = ["ReferenceCoherence"]
 METRIC_WORDS = 10
 
 
-class ReferenceCoherence(EvaluationCallback):
+class ReferenceCoherence(OnEvaluations, Callback):
     """Logs NPMI, C_V and U_Mass of the topics in a reference corpus, in `validate` and `test`.
 
     Topics are matched by their words. A word that the reference lacks is left out; how many are known is a metric too.

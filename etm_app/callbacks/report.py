@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 
 from etm_app.callbacks.collapse import CollapseMonitor
-from etm_app.callbacks.evaluation import EvaluationCallback
+from etm_app.callbacks.evaluation import OnEvaluations
 from etm_app.callbacks.topic_tables import TopicTables
 from etm_app.checkpoint.content import fits
 from etm_app.errors import UserError
@@ -24,7 +24,7 @@ __all__ = ["Report"]
 STATE = {"history": dict[str, list[tuple[float, float]]], "training": dict[str, Value]}
 
 
-class Report(EvaluationCallback):
+class Report(OnEvaluations, Callback):
     """Writes a page on which to look at the topics, after every `validate` and `test` (`fit` ends with both).
 
     One HTML file that needs no network: topics and words on a map, each topic's words and documents, nearest words, and

@@ -7,11 +7,11 @@ import numpy as np
 import polars as pl
 from jsonargparse.typing import PositiveInt
 from numpy.typing import NDArray
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.nn import functional as F
 
-from etm_app.callbacks.evaluation import EvaluationCallback
+from etm_app.callbacks.evaluation import OnEvaluations
 from etm_app.files import replacing
 from etm_app.model import ETM
 from etm_app.report.survey import HISTOGRAM_BINS, Survey, fingerprint, survey_of
@@ -28,7 +28,7 @@ MIN_LABELLED = 10  # pixels a cell needs for its row to be labelled
 DARK, LIGHT = np.array([0.03, 0.19, 0.42]), np.array([0.97, 0.98, 1.0])  # colours for 1 and 0
 
 
-class TensorBoardTopics(EvaluationCallback):
+class TensorBoardTopics(OnEvaluations, Callback):
     """Shows the topics in TensorBoard, where a TensorBoardLogger logs.
 
     At every validation and test their top words as text. After `validate` and `test` (`fit` ends with both), once for a

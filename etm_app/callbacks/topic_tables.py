@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from jsonargparse.typing import PositiveInt
 from numpy.typing import NDArray
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 from rich.console import Console
 
-from etm_app.callbacks.evaluation import EvaluationCallback
+from etm_app.callbacks.evaluation import OnEvaluations
 from etm_app.metrics.coherence import npmi_coherence, topic_diversity
 from etm_app.metrics.definitions import DEFINITIONS, definition_of
 from etm_app.model import ETM
@@ -21,7 +21,7 @@ __all__ = ["TopicTables"]
 METRIC_WORDS = 25
 
 
-class TopicTables(EvaluationCallback):
+class TopicTables(OnEvaluations, Callback):
     """Measures the topics at every validation and test, and writes them as tables.
 
     In the run folder, after every `validate` and `test` (`fit` ends with both, of its best checkpoint):

@@ -1,6 +1,7 @@
 """Corpora as LightningDataModules."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from hashlib import sha256
@@ -23,10 +24,10 @@ from etm_app.data.resident import ResidentDataset
 from etm_app.data.shuffle import EpochShuffle
 from etm_app.errors import UserError
 
-__all__ = ["BowDataModule", "corpus_of", "training_set"]
+__all__ = ["BowDataModule", "WrittenDataModule", "corpus_of", "training_set"]
 
 
-class BowDataModule(LightningDataModule):
+class BowDataModule(LightningDataModule, ABC):
     """A corpus of bags of words and its loaders. To bring your own counts, subclass it and write `build`.
 
     The corpus is built once, the first time that anything asks for it, and kept on disk where `cache_key`
@@ -69,20 +70,16 @@ class BowDataModule(LightningDataModule):
         self.cache_dir = cache_dir
         self.seed = seed
 
+    @abstractmethod
     def build(self) -> BowCorpus:
         """Make the corpus with all its splits, in memory.
 
         Raises:
             UserError: The source is missing or unusable.
         """
-        if type(self).write is BowDataModule.write:
-            raise NotImplementedError(f"{type(self).__name__} has neither build nor write; expected one of them.")
-        with TemporaryDirectory() as folder:
-            self.write(Path(folder) / "corpus")
-            return BowCorpus.load(Path(folder) / "corpus").in_memory()
 
     def write(self, folder: Path) -> None:
-        """Put the corpus into a folder; for one larger than memory, write this with a `CorpusWriter`, not `build`."""
+        """Put the corpus into a folder; for one larger than memory, subclass `WrittenDataModule` and write this."""
         self.build().save(folder)
 
     def cache_key(self) -> dict[str, Any] | None:
@@ -208,6 +205,24 @@ class BowDataModule(LightningDataModule):
             # An own generator: making an iterator must not draw from the global one, or a resumed run would differ.
             generator=torch.Generator().manual_seed(self.seed),
         )
+
+
+class WrittenDataModule(BowDataModule):
+    """A corpus that may be larger than memory: `write` puts it on disk piece by piece, with a `CorpusWriter`."""
+
+    @abstractmethod
+    def write(self, folder: Path) -> None:
+        """Put the corpus into a folder.
+
+        Raises:
+            UserError: The source is missing or unusable.
+        """
+
+    def build(self) -> BowCorpus:
+        """The same corpus in memory."""
+        with TemporaryDirectory() as folder:
+            self.write(Path(folder) / "corpus")
+            return BowCorpus.load(Path(folder) / "corpus").in_memory()
 
 
 def training_set(datamodule: LightningDataModule | None, vocab_size: int) -> BowDataset | None:

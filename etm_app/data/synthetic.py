@@ -12,7 +12,7 @@ from rich.progress import track
 from scipy.special import softmax
 
 from etm_app.data.corpus import CorpusWriter
-from etm_app.data.datamodule import BowDataModule
+from etm_app.data.datamodule import WrittenDataModule
 from etm_app.data.splits import check_fractions, random_splits
 from etm_app.errors import UserError
 
@@ -25,7 +25,7 @@ SIZES = ("num_documents", "num_words", "planted_topics", "document_length")
 SCALES = ("theta_scale", "beta_scale", "zipf_exponent")
 
 
-class SyntheticDataModule(BowDataModule):
+class SyntheticDataModule(WrittenDataModule):
     """Documents of any number drawn from an ETM with known topics over words whose frequencies follow Zipf's law.
 
     ``planted_beta`` has the topics, to compare with those that a model finds. The documents are written as they are

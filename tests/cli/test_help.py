@@ -189,3 +189,11 @@ def test_etm_finds_a_class_in_the_folder_and_takes_nothing_else_from_it(tmp_path
 def test_devices_that_are_there_are_taken(shown: Callable[..., str], accelerator: str) -> None:
     cli.check_accelerator(accelerator)
     assert f"accelerator: {accelerator}" in shown("fit", f"--trainer.accelerator={accelerator}", "--print_config")
+
+
+def test_classes_that_nobody_can_name_are_not_shown(shown: Callable[..., str]) -> None:
+    page = " ".join(shown("fit", "--help").split())
+    for shipped in ("TextDataModule", "TopicTables"):
+        assert f"{shipped}," in page
+    for base in ("BowDataModule", "WrittenDataModule", "OnEvaluations"):
+        assert f"{base}," not in page

@@ -11,7 +11,7 @@ from pytorch_lightning import LightningDataModule
 from torch.utils.data import BatchSampler, DataLoader, TensorDataset
 
 from etm_app.data.corpus import SPLITS, BowCorpus
-from etm_app.data.datamodule import BowDataModule, training_set
+from etm_app.data.datamodule import training_set
 from etm_app.errors import UserError
 from tests.planted import SPLITS as PLANTED_SPLITS
 from tests.planted import PlantedDataModule, planted_counts
@@ -65,11 +65,6 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path) -> None:  # type: ign
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"cache_dir.*file"):
         Counted(cache_dir=tmp_path / "file").corpus  # noqa: B018
-
-
-def test_a_class_that_makes_no_corpus_is_told_so(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(NotImplementedError, match="BowDataModule has neither build nor write"):
-        BowDataModule(cache_dir=tmp_path).corpus  # noqa: B018
 
 
 def test_without_a_key_nothing_is_kept(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -17,7 +17,7 @@ from etm_app.data.counts.entries import EntrySorter
 from etm_app.data.counts.files import LONG, Format, find_counts, format_of, paper_files_of
 from etm_app.data.counts.formats import CountFile, Entries, LongTable, MatrixMarket, Npz, SvmLight, Uci, scan_table
 from etm_app.data.counts.paper_files import read_paper_files
-from etm_app.data.datamodule import BowDataModule
+from etm_app.data.datamodule import WrittenDataModule
 from etm_app.data.splits import check_fractions, draw_splits
 from etm_app.data.vocabulary import read_vocab
 from etm_app.errors import UserError
@@ -26,7 +26,7 @@ from etm_app.files import is_among
 __all__ = ["CountsDataModule"]
 
 
-class CountsDataModule(BowDataModule):
+class CountsDataModule(WrittenDataModule):
     """Counts that exist already, in any of these formats, told by their endings (most may be gzipped, ``.gz``).
 
     ``mat``: the paper's files ``bow_{tr,va,ts}_{tokens,counts}.mat``, a folder or one of them. ``npz``: a sparse matrix

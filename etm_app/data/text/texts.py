@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from etm_app.data.batch import BowBatch
 from etm_app.data.cache import content_digest
 from etm_app.data.corpus import CorpusWriter, Excerpts
-from etm_app.data.datamodule import BowDataModule
+from etm_app.data.datamodule import WrittenDataModule
 from etm_app.data.splits import check_fractions, draw_splits
 from etm_app.data.text.analyzer import WORD, Analyzer, Normalization, Strip, read_stop_words
 from etm_app.data.text.csv_reader import check_separator
@@ -30,7 +30,7 @@ from etm_app.files import is_among
 __all__ = ["TextDataModule"]
 
 
-class TextDataModule(BowDataModule):
+class TextDataModule(WrittenDataModule):
     r"""Your own texts: lines of .txt, a column of a table, or folders and web pages with one document a file.
 
     Tables are CSV, TSV, JSONL, JSON with an array of objects, Parquet and Excel's first sheet. Files may be compressed
