@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -24,9 +25,10 @@ from etm_app.metrics.elbo import Elbo
 from etm_app.nn.anchor import Anchor
 from etm_app.nn.elbo import kl_to_standard_normal, log_likelihood
 from etm_app.nn.encoder import Activation, Encoder
+from etm_app.nn.mixture import Mixture
 from etm_app.nn.prior import Prior, PriorKind
 from etm_app.nn.topics import Topics
-from etm_app.start import place_embeddings, read_vectors
+from etm_app.start import Inference, choose_inference, place_embeddings, read_vectors
 
 __all__ = ["ETM"]
 
@@ -70,6 +72,10 @@ class ETM(EvaluatedModel):
         prior: Of delta: ``normal`` as in the paper, or nearly a Dirichlet, ``dirichlet``: few topics in a document.
         learn_prior: Whether a mean of delta and its scale are learned: topics of different size, and as many of them
             in a document as the corpus has.
+        inference: How a document's topics are found. ``encoder``: several in proportions theta, by a network, as in
+            the paper. ``mixture``: one topic a document, theta being how likely it is which (`nn.mixture`); better
+            where documents are short. The arguments from t_hidden_size to learn_prior that concern encoder and prior do
+            nothing then. ``auto``: by the length of the training documents, and it is said which.
         optimizer: Makes the optimizer.
         lr_scheduler: Makes a schedule for the learning rate, stepped every epoch.
         queries: Words whose nearest neighbours among the embeddings are shown at the end.
@@ -95,6 +101,7 @@ class ETM(EvaluatedModel):
         e_step: bool = True,
         prior: PriorKind = "dirichlet",
         learn_prior: bool = True,
+        inference: Inference = "auto",
         optimizer: OptimizerCallable = lambda params: torch.optim.Adam(
             params, lr=0.005, weight_decay=1.2e-6, fused=True
         ),
@@ -122,8 +129,7 @@ class ETM(EvaluatedModel):
         self.embedding_scale = embedding_scale
         self.word_dropout = word_dropout
         # The order of the parts is that of the optimizer's state in checkpoints.
-        self.prior = Prior(num_topics, prior, learn_prior)
-        self.encoder = Encoder(vocab_size, num_topics, t_hidden_size, theta_act, enc_drop, normalize_posterior, e_step)
+        self._infer_by(inference)
         self.topics = Topics(vocab_size, num_topics, rho_size, train_embeddings)
         self.anchor = Anchor(anchor)
         # Whether training has begun: embeddings that were placed, or learned, are not placed again.
@@ -138,6 +144,20 @@ class ETM(EvaluatedModel):
         self._seed = 0
         self._epoch_start = 0.0
         self._measured = True  # whether the encoder's statistics are those of its weights
+
+    def _infer_by(self, inference: Inference) -> None:
+        """Make the parts that this inference needs, and no others; ``auto`` has the encoder's until data choose."""
+        of: Any = self.hparams
+        mixture = encoder = prior = None
+        if inference == "mixture":
+            mixture = Mixture(of.num_topics)
+        else:
+            prior = Prior(of.num_topics, of.prior, of.learn_prior)
+            sizes = (of.vocab_size, of.num_topics, of.t_hidden_size)
+            encoder = Encoder(*sizes, of.theta_act, of.enc_drop, of.normalize_posterior, of.e_step)
+        for name, part in (("mixture", mixture), ("prior", prior), ("encoder", encoder)):
+            self.register_module(name, part)
+        self.inference = self.hparams["inference"] = inference
 
     # Training
 
@@ -167,6 +187,23 @@ class ETM(EvaluatedModel):
             if self.training_set is not None and datamodule is not None:
                 self.anchor.num_documents = max(len(self.training_set), 1)
                 self.data_digest = digest_of_data(datamodule, self.training_set, self.known_vocab)
+            self._choose_inference()
+
+    def _choose_inference(self) -> None:
+        """Before there is an optimizer, and before a checkpoint is restored, which overrules it."""
+        if self.inference != "auto":
+            return
+        choice = choose_inference(self.training_set, self.warm_start)
+        inference, reason = self.trainer.strategy.broadcast(choice)
+        rank_zero_info(f"Inference: {reason}")
+        self._change_inference(inference)
+
+    def _change_inference(self, inference: Inference) -> None:
+        if (inference == "mixture") == (self.mixture is not None):
+            self.inference = self.hparams["inference"] = inference
+        else:
+            self._infer_by(inference)
+            self.to(self.rho)  # its device and precision
 
     def on_fit_start(self) -> None:
         """Place the embeddings, once in a model's life; here it is known whether a checkpoint has restored them."""
@@ -187,10 +224,12 @@ class ETM(EvaluatedModel):
 
     def training_step(self, batch: BowBatch, batch_idx: int) -> Tensor:
         """Negative ELBO of a batch, mean over its documents that are not empty, and the anchor's pull."""
-        self._measured = False
+        self._measured = self.mixture is not None
         # What is seen counts for what is hidden as well: the evidence is of whole documents, as in evaluation.
         seen = F.dropout(batch.counts, self.word_dropout) if self.word_dropout else batch.counts
         beta_by_word = self.topics()
+        if self.mixture is not None:
+            return self._mixture_step(self.mixture, batch, beta_by_word)
         mu, logvar = self.encoder(batch, seen, beta_by_word)
         z = mu + torch.randn_like(mu) * (0.5 * logvar).exp()
         # Empty documents add 0 to both: their likelihood is 1 and their posterior the prior.
@@ -200,6 +239,14 @@ class ETM(EvaluatedModel):
         self.train_elbo.update(-likelihood, kl, batch.num_nonempty)
         penalty: Tensor = self.anchor(self.topics.rho, self.topics.alpha, batch, likelihood.detach())
         return (kl - likelihood) / max(batch.num_nonempty, 1) + penalty
+
+    def _mixture_step(self, mixture: Mixture, batch: BowBatch, beta_by_word: Tensor) -> Tensor:
+        joint = mixture.log_joint(batch, batch.counts, beta_by_word)
+        likelihood = joint.logsumexp(-1).sum()  # 0 for an empty document
+        kl = mixture.kl(joint.detach().softmax(-1)).sum()
+        self.train_elbo.update(-likelihood - kl, kl, batch.num_nonempty)
+        penalty: Tensor = self.anchor(self.topics.rho, self.topics.alpha, batch, likelihood.detach())
+        return penalty - likelihood / max(batch.num_nonempty, 1)
 
     def on_train_epoch_end(self) -> None:
         """Log the loss, the learning rate and the seconds of the epoch, its validation included."""
@@ -254,6 +301,7 @@ class ETM(EvaluatedModel):
             )
         self.vocab = trained
         self.analyzer = checkpoint.get("analyzer") or self.analyzer
+        self._change_inference(hyperparameters(checkpoint)["inference"])
         if self._trainer is not None:
             check_state(checkpoint, self.trainer, self)
             if self.trainer.state.fn == "fit":

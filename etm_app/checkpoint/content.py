@@ -93,8 +93,9 @@ def check_content(checkpoint: dict[str, Any], model_class: type[TopicModel]) -> 
 
 
 def hyperparameters(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The model's arguments in a checkpoint that was checked."""
-    return {name: value for name, value in checkpoint["hyper_parameters"].items() if name not in LEFTOVERS}
+    """The model's arguments in a checkpoint that was checked; versions before knew encoders alone."""
+    given = {name: value for name, value in checkpoint["hyper_parameters"].items() if name not in LEFTOVERS}
+    return {"inference": "encoder", **given}
 
 
 def non_finite(tensors: dict[str, Tensor]) -> str | None:
