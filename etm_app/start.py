@@ -22,7 +22,7 @@ Inference = Literal["auto", "encoder", "mixture"]
 # medians are 5, 5, 6 and 14, where the mixture is better in everything, and 29, 31, 53 and 90: benchmarks/README.md.
 SHORT_DOCUMENT = 20
 # Embeddings of a mixture start shorter: a document's words add up in favour of its one topic.
-MIXTURE_SCALE = 0.75
+MIXTURE_SCALE = 0.5
 
 
 def choose_inference(training_set: BowDataset | None, warm_start: bool) -> tuple[Inference, str]:

@@ -139,17 +139,21 @@ def mixture_objective(
     posterior = (joint / evidence[:, None]).detach()
     kl = kl_divergence(Categorical(posterior), Categorical(prior.detach())).sum()
     loss = -evidence.log().sum() / max(int((x_.sum(1) > 0).sum()), 1)
-    loss = loss + anchor(state, switches["anchor"], x_, num_documents, evidence.log().sum())
+    loss = loss + anchor(state, switches["anchor"] / 4, x_, num_documents, None)
     return Objective(loss, evidence.log().sum() + kl, kl)
 
 
-def anchor(state: Mapping[str, Tensor], weight: float, x: Tensor, num_documents: int, log_likelihood: Tensor) -> Tensor:
-    """The anchor's part of a loss; ``x`` [B, V] and log_likelihood are of a batch."""
+def anchor(
+    state: Mapping[str, Tensor], weight: float, x: Tensor, num_documents: int, log_likelihood: Tensor | None
+) -> Tensor:
+    """The anchor's part of a loss, of a batch x [B, V]; without log_likelihood it does not give way."""
     f = state["anchor.document_frequency"]
     if not weight or not len(f):
         return torch.zeros(())
-    by_frequency = (x * state["anchor.log_frequency"]).sum()
-    unexplained = ((by_frequency - log_likelihood.detach()) / max(x.sum().item(), 1)).exp().item()
+    unexplained = 1.0
+    if log_likelihood is not None:
+        by_frequency = (x * state["anchor.log_frequency"]).sum()
+        unexplained = ((by_frequency - log_likelihood.detach()) / max(x.sum().item(), 1)).exp().item()
     words = (state["topics.rho"] - state["anchor.rho"]).square().sum(1)
     topics = (state["topics.alpha"] - state["anchor.alpha"]).square().sum(1)
     gives_way = min(1.0, unexplained / 0.5) ** (6 * min(1.0, num_documents / 5_000))
