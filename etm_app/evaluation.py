@@ -1,5 +1,7 @@
 """How a model is evaluated: the steps of validate, test and predict, and what they log."""
 
+from typing import Any
+
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
@@ -11,7 +13,10 @@ from etm_app.metrics.perplexity import Perplexity
 from etm_app.metrics.usage import TopicUsage
 from etm_app.nn import sparse
 from etm_app.nn.elbo import kl_to_standard_normal, log_likelihood
-from etm_app.topic_model import TopicModel
+from etm_app.nn.encoder import Encoder
+from etm_app.nn.mixture import Mixture
+from etm_app.nn.prior import Prior
+from etm_app.topic_model import Inference, TopicModel
 
 __all__ = ["EvaluatedModel"]
 
@@ -55,17 +60,24 @@ class EvaluatedModel(TopicModel, LightningModule):
         assert beta_by_word is not None
         if first is None:
             raise RuntimeError("this batch was made without the halves that document completion needs")
-        mu, logvar = self.encoder(batch, batch.counts, beta_by_word)
-        theta = self.prior.posterior_theta(mu, logvar)
-        kl = kl_to_standard_normal(mu, logvar)
-        likelihood = self._expected_log_likelihood(batch, mu, logvar, beta_by_word)
+        if self.mixture is not None:
+            joint = self.mixture.log_joint(batch, batch.counts, beta_by_word)
+            theta = joint.softmax(-1)
+            kl = self.mixture.kl(theta)
+            likelihood = joint.logsumexp(-1) + kl.sum(-1)
+            theta_of_first = self.mixture.log_joint(batch, first, beta_by_word).softmax(-1)
+        else:
+            mu, logvar = self.encoder(batch, batch.counts, beta_by_word)
+            theta = self.prior.posterior_theta(mu, logvar)
+            kl = kl_to_standard_normal(mu, logvar)
+            likelihood = self._expected_log_likelihood(batch, mu, logvar, beta_by_word)
+            theta_of_first = self.prior.posterior_theta(*self.encoder(batch, first, beta_by_word))
         self.elbo.update(-likelihood.sum(), kl.sum(), batch.num_nonempty)
         self.usage.update(theta, kl, batch.indptr.diff() > 0)
-        theta = self.prior.posterior_theta(*self.encoder(batch, first, beta_by_word))
         second = batch.counts - first
         known = sparse.num_tokens(batch, first) > 0
         tokens = sparse.num_tokens(batch, second) * known
-        self.perplexity.update(log_likelihood(batch, second, theta, beta_by_word), tokens)
+        self.perplexity.update(log_likelihood(batch, second, theta_of_first, beta_by_word), tokens)
 
     def _expected_log_likelihood(self, batch: BowBatch, mu: Tensor, logvar: Tensor, beta_by_word: Tensor) -> Tensor:
         """E_q[log p(document | theta, beta)], [B]; at the mean of theta it would be more, and the ELBO no bound."""
@@ -101,3 +113,22 @@ class EvaluatedModel(TopicModel, LightningModule):
         """Topic proportions of a batch: theta [B, K] and which documents have words, [B]."""
         assert self._beta_by_word is not None
         return self.theta_of_batch(batch, self._beta_by_word), batch.indptr.diff() > 0
+
+    def infer_by(self, inference: Inference) -> None:
+        """Have the parts that this inference needs, and no others; ``auto`` has the encoder's until data choose."""
+        has_parts = self._modules.keys() >= {"mixture", "encoder"}
+        self.inference = self.hparams["inference"] = inference
+        if has_parts and (inference == "mixture") == (self.mixture is not None):
+            return
+        of: Any = self.hparams
+        mixture = encoder = prior = None
+        if inference == "mixture":
+            mixture = Mixture(of.num_topics)
+        else:
+            prior = Prior(of.num_topics, of.prior, of.learn_prior)
+            sizes = (of.vocab_size, of.num_topics, of.t_hidden_size)
+            encoder = Encoder(*sizes, of.theta_act, of.enc_drop, of.normalize_posterior, of.e_step)
+        for name, part in (("mixture", mixture), ("prior", prior), ("encoder", encoder)):
+            self.register_module(name, part)
+        if has_parts:
+            self.to(self.rho)  # its device and precision

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 from torch.nn import functional as F
 
-from etm_app.checkpoint.content import check_content, hyperparameters, read_checkpoint
+from etm_app.checkpoint.content import check_checkpoint_vocab, check_content, hyperparameters, read_checkpoint
 from etm_app.checkpoint.old import take_old_names
 from etm_app.checkpoint.resume import check_state, compare_data
 from etm_app.data.batch import BowBatch, as_batch
@@ -23,15 +24,20 @@ from etm_app.evaluation import EvaluatedModel
 from etm_app.metrics.elbo import Elbo
 from etm_app.nn.anchor import Anchor
 from etm_app.nn.elbo import kl_to_standard_normal, log_likelihood
-from etm_app.nn.encoder import Activation, Encoder
-from etm_app.nn.prior import Prior, PriorKind
+from etm_app.nn.encoder import Activation
+from etm_app.nn.mixture import Mixture
+from etm_app.nn.prior import PriorKind
 from etm_app.nn.topics import Topics
-from etm_app.start import place_embeddings, read_vectors
+from etm_app.start import choose_inference, place_embeddings, read_vectors
+from etm_app.topic_model import Inference
 
 __all__ = ["ETM"]
 
 # Documents that the statistics of the normalization are measured over: enough for them to be known to one per cent.
 MAX_MEASURED = 8_000
+# Share of the anchor's weight that a mixture takes, without giving way: chosen on four corpora of short texts, on one
+# of which the whole weight costs a fifth of the perplexity: benchmarks/README.md.
+MIXTURE_ANCHOR = 0.25
 
 
 class ETM(EvaluatedModel):
@@ -70,6 +76,10 @@ class ETM(EvaluatedModel):
         prior: Of delta: ``normal`` as in the paper, or nearly a Dirichlet, ``dirichlet``: few topics in a document.
         learn_prior: Whether a mean of delta and its scale are learned: topics of different size, and as many of them
             in a document as the corpus has.
+        inference: How a document's topics are found. ``encoder``: several in proportions theta, by a network, as in
+            the paper. ``mixture``: one topic a document, theta being how likely it is which (`nn.mixture`); better
+            where documents are short. The arguments from t_hidden_size to learn_prior that concern encoder and prior do
+            nothing then. ``auto``: by the length of the training documents, and it is said which.
         optimizer: Makes the optimizer.
         lr_scheduler: Makes a schedule for the learning rate, stepped every epoch.
         queries: Words whose nearest neighbours among the embeddings are shown at the end.
@@ -95,6 +105,7 @@ class ETM(EvaluatedModel):
         e_step: bool = True,
         prior: PriorKind = "dirichlet",
         learn_prior: bool = True,
+        inference: Inference = "auto",
         optimizer: OptimizerCallable = lambda params: torch.optim.Adam(
             params, lr=0.005, weight_decay=1.2e-6, fused=True
         ),
@@ -122,8 +133,7 @@ class ETM(EvaluatedModel):
         self.embedding_scale = embedding_scale
         self.word_dropout = word_dropout
         # The order of the parts is that of the optimizer's state in checkpoints.
-        self.prior = Prior(num_topics, prior, learn_prior)
-        self.encoder = Encoder(vocab_size, num_topics, t_hidden_size, theta_act, enc_drop, normalize_posterior, e_step)
+        self.infer_by(inference)
         self.topics = Topics(vocab_size, num_topics, rho_size, train_embeddings)
         self.anchor = Anchor(anchor)
         # Whether training has begun: embeddings that were placed, or learned, are not placed again.
@@ -138,8 +148,6 @@ class ETM(EvaluatedModel):
         self._seed = 0
         self._epoch_start = 0.0
         self._measured = True  # whether the encoder's statistics are those of its weights
-
-    # Training
 
     def configure_optimizers(self) -> Any:
         """The optimizer and, if there is one, its schedule."""
@@ -167,6 +175,11 @@ class ETM(EvaluatedModel):
             if self.training_set is not None and datamodule is not None:
                 self.anchor.num_documents = max(len(self.training_set), 1)
                 self.data_digest = digest_of_data(datamodule, self.training_set, self.known_vocab)
+            if self.inference == "auto":  # before there is an optimizer, and before a checkpoint, which overrules it
+                choice = choose_inference(self.training_set, self.warm_start)
+                inference, reason = self.trainer.strategy.broadcast(choice)
+                rank_zero_info(f"Inference: {reason}")
+                self.infer_by(inference)
 
     def on_fit_start(self) -> None:
         """Place the embeddings, once in a model's life; here it is known whether a checkpoint has restored them."""
@@ -187,10 +200,12 @@ class ETM(EvaluatedModel):
 
     def training_step(self, batch: BowBatch, batch_idx: int) -> Tensor:
         """Negative ELBO of a batch, mean over its documents that are not empty, and the anchor's pull."""
-        self._measured = False
+        self._measured = self.mixture is not None
         # What is seen counts for what is hidden as well: the evidence is of whole documents, as in evaluation.
         seen = F.dropout(batch.counts, self.word_dropout) if self.word_dropout else batch.counts
         beta_by_word = self.topics()
+        if self.mixture is not None:
+            return self._mixture_step(self.mixture, batch, beta_by_word)
         mu, logvar = self.encoder(batch, seen, beta_by_word)
         z = mu + torch.randn_like(mu) * (0.5 * logvar).exp()
         # Empty documents add 0 to both: their likelihood is 1 and their posterior the prior.
@@ -201,6 +216,14 @@ class ETM(EvaluatedModel):
         penalty: Tensor = self.anchor(self.topics.rho, self.topics.alpha, batch, likelihood.detach())
         return (kl - likelihood) / max(batch.num_nonempty, 1) + penalty
 
+    def _mixture_step(self, mixture: Mixture, batch: BowBatch, beta_by_word: Tensor) -> Tensor:
+        joint = mixture.log_joint(batch, batch.counts, beta_by_word)
+        likelihood = joint.logsumexp(-1).sum()  # 0 for an empty document
+        kl = mixture.kl(joint.detach().softmax(-1)).sum()
+        self.train_elbo.update(-likelihood - kl, kl, batch.num_nonempty)
+        penalty: Tensor = MIXTURE_ANCHOR * self.anchor(self.topics.rho, self.topics.alpha, batch, None)
+        return penalty - likelihood / max(batch.num_nonempty, 1)
+
     def on_train_epoch_end(self) -> None:
         """Log the loss, the learning rate and the seconds of the epoch, its validation included."""
         optimizer = self.optimizers(use_pl_optimizer=False)
@@ -210,12 +233,10 @@ class ETM(EvaluatedModel):
         self.log_metric(self.train_elbo, "train", shown="elbo")
 
     def on_validation_start(self) -> None:
-        """Measure the statistics of the normalization in the middle of a fit."""
+        """Measure the statistics of the normalization, in the middle of a fit and at its end."""
         self._measure()
 
-    def on_train_end(self) -> None:
-        """Leave a model that can be used at once."""
-        self._measure()
+    on_train_end = on_validation_start
 
     def _measure(self) -> None:
         if self._measured:
@@ -226,8 +247,6 @@ class ETM(EvaluatedModel):
             with torch.no_grad():
                 self.encoder.measure(batches, self.topics())
         self._measured = True
-
-    # Checkpoints
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what new texts need (vocabulary, analyser), the digest of the data, and fresh statistics."""
@@ -245,15 +264,10 @@ class ETM(EvaluatedModel):
             UserError: The checkpoint is of another model or another vocabulary, or holds what none should.
         """
         check_content(checkpoint, type(self))
-        trained = checkpoint["vocab"]
-        if self.vocab is not None and trained is not None and self.vocab != trained:
-            raise UserError(
-                f"ckpt_path: the checkpoint was trained on another vocabulary ({len(trained)} words, "
-                f"{len(set(trained) & set(self.vocab))} of them among the {len(self.vocab)} of the data, or in another "
-                "order); expected the same: use the data that it was trained on, or train anew."
-            )
-        self.vocab = trained
+        check_checkpoint_vocab(checkpoint["vocab"], self.vocab)
+        self.vocab = checkpoint["vocab"]
         self.analyzer = checkpoint.get("analyzer") or self.analyzer
+        self.infer_by(hyperparameters(checkpoint)["inference"])
         if self._trainer is not None:
             check_state(checkpoint, self.trainer, self)
             if self.trainer.state.fn == "fit":

@@ -1,7 +1,7 @@
 """What a trained model tells: of its topics and words, and of documents."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -16,10 +16,13 @@ from etm_app.data.text.analyzer import Analyzer
 from etm_app.errors import UserError
 from etm_app.nn.anchor import Anchor
 from etm_app.nn.encoder import Encoder
+from etm_app.nn.mixture import Mixture
 from etm_app.nn.prior import Prior
 from etm_app.nn.topics import Topics
 
-__all__ = ["TopicModel"]
+__all__ = ["Inference", "TopicModel"]
+
+Inference = Literal["auto", "encoder", "mixture"]
 
 BATCH = 1_000  # documents whose topics are found at once
 
@@ -28,8 +31,9 @@ class TopicModel(nn.Module):
     """What a model of these parts can be asked; `ETM` makes them, and knows how they are trained.
 
     Attributes:
-        encoder: Documents to the posterior of their topics.
-        prior: That of the topics of a document.
+        mixture: One topic a document; None where a document has several.
+        encoder: Documents to the posterior of their topics; only without a mixture.
+        prior: That of the topics of a document; only without a mixture.
         topics: The embeddings.
         anchor: Where these were placed in the beginning.
         placed: Whether they were, a bool: they are not placed again.
@@ -38,6 +42,7 @@ class TopicModel(nn.Module):
         analyzer: How texts are cut into them, where the model was trained on texts: settings of an `Analyzer`.
     """
 
+    mixture: Mixture | None
     encoder: Encoder
     prior: Prior
     topics: Topics
@@ -75,8 +80,11 @@ class TopicModel(nn.Module):
 
     def theta_of_batch(self, batch: BowBatch, beta_by_word: Tensor) -> Tensor:
         """Topic proportions of a batch, [B, K], as `theta`, with topics [V, K] that are known already."""
-        theta = self.prior.posterior_theta(*self.encoder(batch, batch.counts, beta_by_word))
-        if batch.num_nonempty < len(batch):
+        if self.mixture is not None:
+            theta: Tensor = self.mixture.log_joint(batch, batch.counts, beta_by_word).softmax(-1)
+        else:
+            theta = self.prior.posterior_theta(*self.encoder(batch, batch.counts, beta_by_word))
+        if self.mixture is None and batch.num_nonempty < len(batch):
             theta[batch.indptr.diff() == 0] = self.prior.mean_theta()
         if not theta.isfinite().all():
             raise UserError(

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import special
 from torch import Tensor
-from torch.distributions import Normal, kl_divergence
+from torch.distributions import Categorical, Normal, kl_divergence
 from torch.nn import functional as F
 
 from etm_app.data.batch import BowBatch
@@ -123,15 +123,42 @@ def objective(
     kl = kl_divergence(q, Normal(torch.zeros_like(mu), 1.0)).sum()
     loss = (kl - log_likelihood) / num_nonempty
 
-    if switches["anchor"] and len(f := state["anchor.document_frequency"]):
-        by_frequency = (x_ * state["anchor.log_frequency"]).sum()
-        unexplained = ((by_frequency - log_likelihood.detach()) / max(x_.sum().item(), 1)).exp().item()
-        words = (state["topics.rho"] - state["anchor.rho"]).square().sum(1)
-        topics = (state["topics.alpha"] - state["anchor.alpha"]).square().sum(1)
-        gives_way = min(1.0, unexplained / 0.5) ** (6 * min(1.0, num_documents / 5_000))
-        share = min(1.0, 20_000 / num_documents)
-        loss = loss + switches["anchor"] * share * gives_way * (f * (words + topics.mean())).sum()
+    loss = loss + anchor(state, switches["anchor"], x_, num_documents, log_likelihood)
     return Objective(loss, log_likelihood, kl)
+
+
+def mixture_objective(
+    state: Mapping[str, Tensor], switches: Mapping[str, Any], x: NDArray[np.int64], num_documents: int
+) -> Objective:
+    """The same of an ETM with one topic a document."""
+    x_ = torch.tensor(x).double()
+    beta = (state["topics.alpha"] @ state["topics.rho"].t()).softmax(-1)
+    prior = state["mixture.size"].softmax(0)
+    joint = prior * torch.stack([(of**x_).prod(1) for of in beta], 1)  # [B, K]
+    evidence = joint.sum(1)
+    posterior = (joint / evidence[:, None]).detach()
+    kl = kl_divergence(Categorical(posterior), Categorical(prior.detach())).sum()
+    loss = -evidence.log().sum() / max(int((x_.sum(1) > 0).sum()), 1)
+    loss = loss + anchor(state, switches["anchor"] / 4, x_, num_documents, None)
+    return Objective(loss, evidence.log().sum() + kl, kl)
+
+
+def anchor(
+    state: Mapping[str, Tensor], weight: float, x: Tensor, num_documents: int, log_likelihood: Tensor | None
+) -> Tensor:
+    """The anchor's part of a loss, of a batch x [B, V]; without log_likelihood it does not give way."""
+    f = state["anchor.document_frequency"]
+    if not weight or not len(f):
+        return torch.zeros(())
+    unexplained = 1.0
+    if log_likelihood is not None:
+        by_frequency = (x * state["anchor.log_frequency"]).sum()
+        unexplained = ((by_frequency - log_likelihood.detach()) / max(x.sum().item(), 1)).exp().item()
+    words = (state["topics.rho"] - state["anchor.rho"]).square().sum(1)
+    topics = (state["topics.alpha"] - state["anchor.alpha"]).square().sum(1)
+    gives_way = min(1.0, unexplained / 0.5) ** (6 * min(1.0, num_documents / 5_000))
+    share = min(1.0, 20_000 / num_documents)
+    return weight * share * gives_way * (f * (words + topics.mean())).sum()
 
 
 def mean_theta(

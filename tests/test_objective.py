@@ -61,7 +61,10 @@ def step(model: ETM, x: NDArray[np.int64]) -> tuple[Tensor, dict[str, Tensor]]:
 def expected_step(model: ETM, x: NDArray[np.int64]) -> tuple[Objective, dict[str, Tensor]]:
     state = {name: tensor.detach().double() for name, tensor in model.state_dict().items()}
     learned = {name: state[name].requires_grad_() for name, p in model.named_parameters() if p.requires_grad}
-    found = reference.objective(state, model.hparams, x, model.anchor.num_documents, SEED, model.rho.dtype)
+    if model.mixture is None:
+        found = reference.objective(state, model.hparams, x, model.anchor.num_documents, SEED, model.rho.dtype)
+    else:
+        found = reference.mixture_objective(state, model.hparams, x, model.anchor.num_documents)
     gradients = torch.autograd.grad(found.loss, list(learned.values()), allow_unused=True, materialize_grads=True)
     return found, dict(zip(learned, gradients, strict=True))
 
@@ -134,3 +137,18 @@ def test_odd_documents_in_the_precision_of_training(
     x: NDArray[np.int64], switches: dict[str, Any], prior: PriorKind
 ) -> None:
     assert_is_the_reference(etm(x.shape[1], prior=prior, **switches), x, 1e-4)
+
+
+@pytest.mark.parametrize("switches", [{}, {"anchor": 0.0}, {"train_embeddings": False}], ids=str)
+def test_a_step_of_the_mixture_is_that_of_the_reference(switches: dict[str, Any]) -> None:
+    x = planted_counts(12)
+    model = etm(x.shape[1], inference="mixture", **switches).double()
+    learned = {"mixture.size", "topics.alpha"} | ({"topics.rho"} if switches.get("train_embeddings", True) else set())
+    assert {name for name, p in model.named_parameters() if p.requires_grad} == learned
+    assert assert_is_the_reference(model, x, 1e-9).kl > 0.1
+
+
+@pytest.mark.parametrize("x", [of for of in EDGE_CASES.values() if of.sum() < 1_000] + [planted_counts(12)], ids=len)
+def test_odd_documents_of_the_mixture_in_the_precision_of_training(x: NDArray[np.int64]) -> None:
+    """But for one so long that the product of its words' probabilities is 0 in float64."""
+    assert_is_the_reference(etm(x.shape[1], inference="mixture"), x, 1e-4)

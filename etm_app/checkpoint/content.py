@@ -20,7 +20,15 @@ from etm_app.data.vocabulary import check_vocab
 from etm_app.errors import UserError
 from etm_app.topic_model import TopicModel
 
-__all__ = ["EXPECTED", "check_content", "fits", "hyperparameters", "non_finite", "read_checkpoint"]
+__all__ = [
+    "EXPECTED",
+    "check_checkpoint_vocab",
+    "check_content",
+    "fits",
+    "hyperparameters",
+    "non_finite",
+    "read_checkpoint",
+]
 
 EXPECTED = (
     "expected the path of a checkpoint that fit wrote: --ckpt_path lightning_logs/version_0/checkpoints/best.ckpt, say."
@@ -92,9 +100,24 @@ def check_content(checkpoint: dict[str, Any], model_class: type[TopicModel]) -> 
         raise unfit.refusal("the checkpoint") from unfit
 
 
+def check_checkpoint_vocab(trained: list[str] | None, vocab: list[str] | None) -> None:
+    """Refuse a checkpoint of another vocabulary than the data's, where both are known.
+
+    Raises:
+        UserError: The words are others, or in another order.
+    """
+    if vocab is not None and trained is not None and vocab != trained:
+        raise UserError(
+            f"ckpt_path: the checkpoint was trained on another vocabulary ({len(trained)} words, "
+            f"{len(set(trained) & set(vocab))} of them among the {len(vocab)} of the data, or in another "
+            "order); expected the same: use the data that it was trained on, or train anew."
+        )
+
+
 def hyperparameters(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The model's arguments in a checkpoint that was checked."""
-    return {name: value for name, value in checkpoint["hyper_parameters"].items() if name not in LEFTOVERS}
+    """The model's arguments in a checkpoint that was checked; versions before knew encoders alone."""
+    given = {name: value for name, value in checkpoint["hyper_parameters"].items() if name not in LEFTOVERS}
+    return {"inference": "encoder", **given}
 
 
 def non_finite(tensors: dict[str, Tensor]) -> str | None:

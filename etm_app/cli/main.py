@@ -118,7 +118,7 @@ class ETMCLI(LightningCLI):
             parse = parser.parse_object if isinstance(args, dict | Namespace) else parser.parse_args
             given = parse(args, defaults=False).get(f"{subcommand}.model") or {}
             for name, trained in hyperparameters(self._checkpoint).items():
-                if name in given and given[name] != trained:
+                if name in given and given[name] not in (trained, "auto"):  # what was chosen by itself stays so
                     raise UserError(
                         f"model.{name}: {given[name]}, but the checkpoint was trained with {trained}; expected the "
                         f"same: leave model.{name} out, or train anew without --ckpt_path."

@@ -13,8 +13,10 @@ EVALUATED_SAMPLES = 4
 ELBO_DEFINITIONS = {
     "elbo": "evidence lower bound a document in nats, -(reconstruction_loss + kl); higher is better",
     "reconstruction_loss": "-log p(document | theta, beta) in nats, expected for theta of the posterior, mean over "
-    f"documents; from one sample a document in training, otherwise from {EVALUATED_SAMPLES}, the same every time",
-    "kl": "KL divergence of the posterior of delta from its prior in nats, mean over documents",
+    f"documents; from one sample a document in training, otherwise from {EVALUATED_SAMPLES}, the same every time; with "
+    "inference: mixture exact, and elbo is the log-likelihood itself",
+    "kl": "KL divergence of the posterior of delta (with inference: mixture, of the document's topic) from its prior in "
+    "nats, mean over documents",
 }
 
 

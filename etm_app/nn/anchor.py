@@ -71,21 +71,22 @@ class Anchor(nn.Module):
         self.document_frequency = document_frequency.to(rho)
         self.log_frequency = frequency.to(torch.promote_types(rho.dtype, torch.float32)).log().to(rho)
 
-    def forward(self, rho: Tensor, alpha: Tensor, batch: BowBatch, log_likelihood: Tensor) -> Tensor:
+    def forward(self, rho: Tensor, alpha: Tensor, batch: BowBatch, log_likelihood: Tensor | None) -> Tensor:
         """The penalty of these embeddings.
 
         Args:
             rho: Of the words, [V, L].
             alpha: Of the topics, [K, L].
             batch: Documents.
-            log_likelihood: Of all of them together, nats.
+            log_likelihood: Of all of them together, nats; None for an anchor that does not give way.
 
         Returns:
             Nats a document, a scalar; 0 where no embeddings were placed.
         """
         if not self.weight or not self.placed:
             return alpha.new_zeros(())
-        return self.strength(self.unexplained(batch, log_likelihood)) * self.drift(rho, alpha)
+        unexplained = alpha.new_ones(()) if log_likelihood is None else self.unexplained(batch, log_likelihood)
+        return self.strength(unexplained) * self.drift(rho, alpha)
 
     def strength(self, unexplained: Tensor) -> Tensor:
         """What the drift is multiplied by, from u, a scalar."""

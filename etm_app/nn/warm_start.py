@@ -8,10 +8,11 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-__all__ = ["MAX_DOCUMENTS", "warm_start"]
+__all__ = ["MAX_DOCUMENTS", "mixture_start", "warm_start"]
 
 MAX_DOCUMENTS = 20_000  # that are decomposed; more change the directions little and the time much
 MAX_CLUSTERED_WORDS = 20_000  # that topics are placed among; rarer ones are in no topic's top words, and take time
+CLUSTERED_DIMENSIONS = 100  # that documents are clustered in; those beyond are of few of them
 
 
 def warm_start(
@@ -45,8 +46,10 @@ def warm_start(
     generator = np.random.default_rng(seed)
     frequency = np.bincount(counts.indices, minlength=vocab_size)
     if rho is None:
-        rho = _semantic_analysis(counts, frequency, rho_size, generator, seed)
-        rho /= np.maximum(np.linalg.norm(rho, axis=1, keepdims=True), 1e-12)
+        rho = generator.normal(0, 0.01, (vocab_size, rho_size)).astype(np.float32)
+        _, values, vectors = _semantic_analysis(counts, rho_size, seed)
+        rho[:, : len(values)] += vectors.T * np.sqrt(values)
+        rho = _unit(rho)
 
     frequent = np.argsort(-frequency, kind="stable")[:MAX_CLUSTERED_WORDS]
     num_centres = min(num_topics, len(frequent))
@@ -55,26 +58,81 @@ def warm_start(
     # More topics than words: the rest start anywhere.
     alpha = generator.normal(0, 1, (num_topics, rho_size)).astype(np.float32)
     alpha[:num_centres] = clusters.cluster_centers_
-    alpha /= np.maximum(np.linalg.norm(alpha, axis=1, keepdims=True), 1e-12)
-    return scale * rho, scale * alpha
+    return scale * rho, scale * _unit(alpha)
+
+
+def mixture_start(
+    counts: sp.csr_array,
+    num_topics: int,
+    rho_size: int,
+    scale: float,
+    seed: int,
+    rho: NDArray[np.float32] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The same for `nn.mixture`: topic embeddings from clusters of documents, each of which is of one topic there.
+
+    rho: right singular vectors of the log-tf-idf document-word matrix times the singular values, normalized to length
+    ``scale``. alpha: means of the documents' directions among these, by k-means of their directions in the first
+    `CLUSTERED_DIMENSIONS`, normalized likewise.
+
+    Args:
+        counts: Training documents, at most `MAX_DOCUMENTS` of them, [D, V].
+        num_topics: K.
+        rho_size: L.
+        scale: Length of the embeddings.
+        seed: Of the decomposition and the clustering.
+        rho: As in `warm_start`.
+
+    Returns:
+        rho [V, L] and alpha [K, L].
+    """
+    from sklearn.cluster import KMeans
+
+    generator = np.random.default_rng(seed)
+    weights, values, vectors = _semantic_analysis(counts[np.diff(counts.indptr) > 0], rho_size, seed)
+    num_documents, vocab_size = weights.shape
+    words = generator.normal(0, 1e-3, (vocab_size, rho_size)).astype(np.float32)
+    words[:, : len(values)] += vectors.T * values
+    rho = _unit(words) if rho is None else rho
+
+    # More topics than documents: the rest start anywhere.
+    alpha = generator.normal(0, 1, (num_topics, rho_size)).astype(np.float32)
+    num_centres = min(num_topics, num_documents)
+    if num_centres:
+        clusters = KMeans(num_centres, n_init=1, max_iter=100, random_state=seed)
+        labels = clusters.fit_predict(_unit(weights @ _unit(words[:, :CLUSTERED_DIMENSIONS])))
+        shape = (num_topics, num_documents)
+        members = sp.csr_array((np.ones(num_documents, np.float32), (labels, np.arange(num_documents))), shape)
+        means = members @ _unit(weights @ rho)
+        found = np.linalg.norm(means, axis=1) > 0
+        alpha[found] = means[found]
+    return scale * rho, scale * _unit(alpha)
 
 
 def _semantic_analysis(
-    counts: sp.csr_array, frequency: NDArray[np.int64], rho_size: int, generator: np.random.Generator, seed: int
-) -> NDArray[np.float32]:
+    counts: sp.csr_array, rank: int, seed: int
+) -> tuple[sp.csr_array, NDArray[np.float32], NDArray[np.float32]]:
+    """Log-tf-idf of documents [D, V], each of length 1; its largest singular values [R] and their right vectors [R, V].
+
+    R is the rank asked for, or less where the counts have less.
+    """
     from sklearn.utils.extmath import randomized_svd
 
     num_documents, vocab_size = counts.shape
+    frequency = np.bincount(counts.indices, minlength=vocab_size)
     idf = np.log((1 + num_documents) / (1 + frequency)) + 1
     weights = sp.csr_array(
         ((np.log1p(counts.data) * idf[counts.indices]).astype(np.float32), counts.indices, counts.indptr), counts.shape
     )
     lengths = np.sqrt(weights.power(2).sum(axis=1))
     weights = sp.csr_array(sp.diags_array((1 / np.maximum(lengths, 1e-12)).astype(np.float32)) @ weights)
+    rank = min(rank, num_documents - 1, vocab_size - 1)
+    if rank <= 0:
+        return weights, np.zeros(0, np.float32), np.zeros((0, vocab_size), np.float32)
+    _, values, vectors = randomized_svd(weights, rank, n_iter=2, random_state=seed)
+    return weights, values, vectors
 
-    rho = generator.normal(0, 0.01, (vocab_size, rho_size)).astype(np.float32)
-    rank = min(rho_size, num_documents - 1, vocab_size - 1)
-    if rank > 0:
-        _, values, vectors = randomized_svd(weights, rank, n_iter=2, random_state=seed)
-        rho[:, :rank] += vectors.T * np.sqrt(values)
-    return rho
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    unit: NDArray[np.float32] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return unit

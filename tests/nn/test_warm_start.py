@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -5,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etm_app.nn import warm_start as module
-from etm_app.nn.warm_start import warm_start
+from etm_app.nn.warm_start import mixture_start, warm_start
+
+Start = Callable[..., tuple[np.ndarray, np.ndarray]]
 
 
 def block_counts(blocks: int, words: int, documents: int) -> sp.csr_array:
@@ -16,28 +20,31 @@ def block_counts(blocks: int, words: int, documents: int) -> sp.csr_array:
     return sp.csr_array(generator.poisson(rates).astype(np.int32))
 
 
-def test_one_topic_a_block_of_words() -> None:
-    rho, alpha = warm_start(block_counts(5, 8, 400), 5, 10, 4.0, 1)
+@pytest.mark.parametrize("start", [warm_start, mixture_start])
+def test_one_topic_a_block_of_words(start: Start) -> None:
+    rho, alpha = start(block_counts(5, 8, 400), 5, 10, 4.0, 1)
     block_of_topic = (alpha @ rho.T).argsort(axis=1)[:, -8:] // 8
     assert (block_of_topic == block_of_topic[:, :1]).all()
     assert sorted(block_of_topic[:, 0]) == [0, 1, 2, 3, 4]
 
 
-def test_the_seed_decides() -> None:
+@pytest.mark.parametrize("start", [warm_start, mixture_start])
+def test_the_seed_decides(start: Start) -> None:
     counts = block_counts(3, 6, 100)
-    first, again, other = (warm_start(counts, 4, 7, 2.0, seed) for seed in (1, 1, 2))
+    first, again, other = (start(counts, 4, 7, 2.0, seed) for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[1], other[1])
 
 
+@pytest.mark.parametrize("start", [warm_start, mixture_start])
 @settings(max_examples=30)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 15), st.integers(1, 15), st.floats(0.5, 8), st.data())
 def test_any_shape_gives_embeddings_of_the_length_asked_for(
-    documents: int, words: int, topics: int, size: int, scale: float, data: st.DataObject
+    start: Start, documents: int, words: int, topics: int, size: int, scale: float, data: st.DataObject
 ) -> None:
     dense = data.draw(st.lists(st.integers(0, 3), min_size=documents * words, max_size=documents * words))
     counts = sp.csr_array(np.array(dense, np.int32).reshape(documents, words))
-    rho, alpha = warm_start(counts, topics, size, scale, 0)
+    rho, alpha = start(counts, topics, size, scale, 0)
     assert rho.shape == (words, size)
     assert alpha.shape == (topics, size)
     for embedding in (rho, alpha):
@@ -118,3 +125,17 @@ def test_what_has_no_answer_is_decided_by_the_seed_alone() -> None:
         np.random.seed(state)
         found.append([*warm_start(counts, 15, 4, 1.0, 3), *warm_start(counts, 50, 4, 1.0, 3)])
     assert all(np.array_equal(*pair) for pair in zip(*found, strict=True))
+
+
+def test_topics_of_a_mixture_are_the_means_of_clusters_of_documents() -> None:
+    """Four documents of two kinds, and one of no word, over words whose places are given."""
+    x = np.array([[1, 1, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 0], [0, 0, 0, 0, 5, 0], [0, 0, 0, 0, 0, 0]])
+    rho, alpha = mixture_start(sp.csr_array(x.astype(np.int32)), 2, 3, 2.0, 0, rho=AXES)
+    np.testing.assert_array_equal(rho, 2 * AXES)
+    present = x[:4]
+    weights = np.log(1 + present) * (np.log(5 / (1 + (present > 0).sum(axis=0))) + 1)
+    documents = weights @ AXES
+    documents /= np.linalg.norm(documents, axis=1, keepdims=True)
+    expected = np.array([documents[:2].mean(axis=0), documents[2:].mean(axis=0)])
+    expected *= 2 / np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(alpha[np.argsort(-alpha[:, 0])], expected, atol=1e-6)
