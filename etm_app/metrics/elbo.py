@@ -15,8 +15,8 @@ ELBO_DEFINITIONS = {
     "reconstruction_loss": "-log p(document | theta, beta) in nats, expected for theta of the posterior, mean over "
     f"documents; from one sample a document in training, otherwise from {EVALUATED_SAMPLES}, the same every time; with "
     "inference: mixture exact, and elbo is the log-likelihood itself",
-    "kl": "KL divergence of the posterior of delta (with inference: mixture, of the document's topic) from its prior in "
-    "nats, mean over documents",
+    "kl": "KL divergence of the posterior of delta from its prior in nats, mean over documents; with inference: "
+    "mixture that of the document's topic",
 }
 
 
