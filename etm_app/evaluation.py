@@ -1,4 +1,4 @@
-"""How a model is evaluated: the steps of validate, test and predict, and what they log."""
+"""How a model infers and is evaluated: its parts, the steps of validate, test and predict, and what they log."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 from torchmetrics import Metric
 
-from etm_app.data.batch import BowBatch
+from etm_app.data.batch import BowBatch, as_batch
 from etm_app.metrics.elbo import EVALUATED_SAMPLES, Elbo
 from etm_app.metrics.perplexity import Perplexity
 from etm_app.metrics.usage import TopicUsage
@@ -37,6 +37,10 @@ class EvaluatedModel(TopicModel, LightningModule):
         self.usage = TopicUsage(num_topics)
         self._beta_by_word: Tensor | None = None  # during an evaluation
         self._noise = torch.empty(0)  # of an evaluation, [NOISES, K]
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> BowBatch:
+        """Turn dense counts [B, V] of a user's own LightningDataModule into a BowBatch."""
+        return as_batch(batch, self.vocab_size, training=bool(self.trainer.training))
 
     def on_validation_epoch_start(self) -> None:
         """Compute beta once for the whole evaluation, and the noise, which is the same in every one of them."""

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from etm_app.checkpoint.content import check_checkpoint_vocab, check_content, hyperparameters, read_checkpoint
 from etm_app.checkpoint.old import take_old_names
 from etm_app.checkpoint.resume import check_state, compare_data
-from etm_app.data.batch import BowBatch, as_batch
+from etm_app.data.batch import BowBatch
 from etm_app.data.corpus import BowDataset
 from etm_app.data.datamodule import training_set
 from etm_app.data.digest import digest_of_data
@@ -155,9 +155,8 @@ class ETM(EvaluatedModel):
         if self.lr_scheduler is None:
             return optimizer
         scheduler = self.lr_scheduler(optimizer)
-        if isinstance(scheduler, ReduceLROnPlateau):
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": scheduler.monitor}}
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+        monitor = {"monitor": scheduler.monitor} if isinstance(scheduler, ReduceLROnPlateau) else {}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **monitor}}
 
     def setup(self, stage: str) -> None:
         """Take the vocabulary from the data module; words of one that has none are called by their number."""
@@ -188,10 +187,6 @@ class ETM(EvaluatedModel):
             corpus = self.training_set if self.warm_start else None
             place_embeddings(self, corpus, given, self.embedding_scale, self._seed, self.trainer.strategy.broadcast)
             self.placed.fill_(True)
-
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> BowBatch:
-        """Turn dense counts [B, V] of a user's own LightningDataModule into a BowBatch."""
-        return as_batch(batch, self.vocab_size, training=bool(self.trainer.training))
 
     def on_train_epoch_start(self) -> None:
         """Seed the epoch by its number: a run that was interrupted goes on with the noise it would have had."""
