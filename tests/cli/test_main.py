@@ -293,7 +293,8 @@ def test_a_config_from_fit_to_predict(config: Path, tmp_path: Path, paper_dir: P
     for subcommand in ("validate", "test"):
         values = values_of(main([subcommand, *common, f"--ckpt_path={best}"]))
         expected = {name: value for name, value in values_of(fitted).items() if name in values}
-        assert values == pytest.approx(expected, rel=1e-6)
+        # Of a mixture, the last bit of a mean over documents may differ; why is not known yet.
+        assert values == (expected if fitted.model.mixture is None else pytest.approx(expected, rel=1e-6))
     predicted = main(["predict", *common, f"--ckpt_path={best}"])
     ids = fitted.datamodule.corpus.documents["id"].to_list()
     assert_holds_theta(folder_of(predicted) / "theta.parquet", ids)
