@@ -13,6 +13,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter
 from torch import Tensor
 
+from etm_app.callbacks.run_folder import run_folder
 from etm_app.data.batch import BowBatch
 from etm_app.errors import UserError
 from etm_app.files import check_target, replacing, writing
@@ -67,11 +68,15 @@ class ThetaWriter(BasePredictionWriter):
         self._parts: Path | None = None
         self._made: list[Path] = []  # folders, the innermost first
 
+    def target(self, trainer: Trainer) -> Path:
+        """The file that is written, by default in the run folder."""
+        return (self.path or run_folder(trainer) / "theta.parquet").expanduser()
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Make the folder before anything is computed."""
         if stage != "predict":
             return
-        path = (self.path or Path(trainer.log_dir or trainer.default_root_dir) / "theta.parquet").expanduser()
+        path = self.target(trainer)
         if path.suffix not in WRITERS:
             raise UserError(
                 f"prediction.path: {path} ends in {path.suffix or 'nothing'}; expected a name in {', '.join(WRITERS)}."

@@ -9,6 +9,7 @@ from pytorch_lightning import Callback, LightningDataModule, LightningModule, Tr
 
 from etm_app.callbacks.collapse import CollapseMonitor
 from etm_app.callbacks.evaluation import OnEvaluations
+from etm_app.callbacks.run_folder import run_folder
 from etm_app.callbacks.topic_tables import TopicTables
 from etm_app.checkpoint.content import fits
 from etm_app.errors import UserError
@@ -127,7 +128,7 @@ class Report(OnEvaluations, Callback):
         }
         if not self.enabled:
             return
-        folder = Path(trainer.log_dir or trainer.default_root_dir)  # in all processes: Lightning broadcasts it
+        folder = run_folder(trainer)
         if not trainer.is_global_zero:
             return
         found = survey_of(model)

@@ -9,6 +9,7 @@ from pytorch_lightning import Callback, Trainer
 from rich.console import Console
 
 from etm_app.callbacks.evaluation import OnEvaluations
+from etm_app.callbacks.run_folder import run_folder
 from etm_app.metrics.coherence import npmi_coherence, topic_diversity
 from etm_app.metrics.definitions import DEFINITIONS, definition_of
 from etm_app.model import ETM
@@ -74,7 +75,7 @@ class TopicTables(OnEvaluations, Callback):
         self.metrics |= {name: value for name, value in logged.items() if name.startswith(("val_", "test_"))}
         if not self.metrics:  # nothing to evaluate on
             self.metrics = {f"train_{name}": value for name, value in self._quality(model).items()}
-        folder = Path(trainer.log_dir or trainer.default_root_dir)  # in all processes: Lightning broadcasts it
+        folder = run_folder(trainer)
         if not trainer.is_global_zero:
             return
         self.folder = folder

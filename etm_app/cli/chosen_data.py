@@ -41,14 +41,14 @@ class ChosenData(NamedTuple):
     arguments: list[str]
 
 
-def choose_data(args: Sequence[str], shipped: Sequence[type[LightningDataModule]]) -> ChosenData:
-    """Of the data modules, the first by default, take the one that knows most of the arguments that are given.
+def choose_data(args: Sequence[str]) -> ChosenData:
+    """Of `DATA_MODULES` take the one that knows most of the arguments that are given.
 
     Args:
-        args: The command line.
-        shipped: The data modules, the usual default first: it is kept where others know no more arguments than it, or
-            several do, which is then the parser's to refuse.
+        args: The command line. The usual default is kept where others know no more of its arguments, or several do,
+            which is then the parser's to refuse.
     """
+    usual = DATA_MODULES[0]
     # Only a look at what is there: what is wrong with it is the parser's to say.
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--data", "--data.class_path", nargs="?", action="append", default=[])
@@ -64,11 +64,11 @@ def choose_data(args: Sequence[str], shipped: Sequence[type[LightningDataModule]
             name = section.get("class_path", name)
             given += [str(key) for key in section.get("init_args") or section if key != "class_path"]
     arguments = [argument.removeprefix("init_args.").partition(".")[0].rstrip("+") for argument in given]
-    known = {cls: {*arguments_of(cls)} & {*arguments} for cls in shipped} if arguments and name is None else {}
+    known = {cls: {*arguments_of(cls)} & {*arguments} for cls in DATA_MODULES} if arguments and name is None else {}
     most = [cls for cls in known if len(known[cls]) == max(map(len, known.values()))]
-    if len(most) == 1 and most[0] is not shipped[0]:
-        return ChosenData(None, most[0], sorted(known[most[0]] - known[shipped[0]]))
-    return ChosenData(name, shipped[0], [])
+    if len(most) == 1 and most[0] is not usual:
+        return ChosenData(None, most[0], sorted(known[most[0]] - known[usual]))
+    return ChosenData(name, usual, [])
 
 
 def arguments_of(data_module: type[LightningDataModule]) -> list[str]:

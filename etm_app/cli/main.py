@@ -28,6 +28,7 @@ from etm_app.callbacks.divergence import DivergenceStop
 from etm_app.callbacks.prediction import ThetaWriter
 from etm_app.callbacks.reference import ReferenceCoherence
 from etm_app.callbacks.report import Report
+from etm_app.callbacks.run_folder import run_folder
 from etm_app.callbacks.tensorboard import TensorBoardTopics
 from etm_app.callbacks.topic_tables import TopicTables
 from etm_app.checkpoint.content import hyperparameters
@@ -98,7 +99,7 @@ class ETMCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and check devices and checkpoint before anything is made from them."""
         words = sys.argv[1:] if args is None else args if isinstance(args, list) else []
-        chosen = choose_data(words, DATA_MODULES)
+        chosen = choose_data(words)
         data_module = chosen.default if chosen.name is None else _data_module(chosen.name)
         for subparser in self.parser.subcommands.values():
             subparser.set_defaults({"data": {"class_path": _class_path(chosen.default)}})
@@ -231,8 +232,7 @@ class ETMCLI(LightningCLI):
     def predict(self, **kwargs: Any) -> None:
         """Lightning's predict with rows written as they come, none kept in memory, and nothing written but these."""
         writer = self._made("prediction")
-        if writer.path is None:
-            writer.path = Path(self.trainer.log_dir or self.trainer.default_root_dir) / "theta.parquet"
+        writer.path = writer.target(self.trainer)  # now, as the logger knows the run folder
         loggers, self.trainer.loggers = self.trainer.loggers, []
         with self._interruptible(lambda: ""):
             self.trainer.predict(**{**kwargs, "return_predictions": False})
@@ -292,7 +292,7 @@ class RunConfig(SaveConfigCallback):
         """Write it once, where something else will be written as well."""
         if stage == "predict" or self.already_saved:
             return
-        folder = Path(trainer.log_dir or trainer.default_root_dir)  # in all processes: Lightning broadcasts it
+        folder = run_folder(trainer)
         if trainer.is_global_zero:
             folder.mkdir(parents=True, exist_ok=True)
             with replacing(folder / self.config_filename) as path:

@@ -57,7 +57,7 @@ def test_a_class_that_is_named_is_the_one(tmp_path: Path, capsys: pytest.Capture
 @given(st.lists(st.sampled_from(sorted({name for cls in DATA_MODULES for name in arguments_of(cls)})), unique=True))
 def test_one_that_alone_knows_all_arguments_is_taken(names: list[str]) -> None:
     owners = [cls for cls in DATA_MODULES if {*names} <= {*arguments_of(cls)}]
-    chosen = choose_data([f"--data.{name}=1" for name in names], DATA_MODULES)
+    chosen = choose_data([f"--data.{name}=1" for name in names])
     assert chosen.name is None
     if DATA_MODULES[0] in owners or len(owners) > 1:
         assert chosen.default is DATA_MODULES[0]
@@ -72,14 +72,14 @@ def test_one_that_alone_knows_all_arguments_is_taken(names: list[str]) -> None:
 @given(st.lists(st.text(max_size=12) | st.sampled_from(["--data", "-c", "--config", "--data.files", "--", "-x"])))
 def test_any_command_line_is_looked_at(words: list[str]) -> None:
     """What is wrong with it is the parser's to say."""
-    assert choose_data(words, DATA_MODULES).default in DATA_MODULES
+    assert choose_data(words).default in DATA_MODULES
 
 
 @pytest.mark.parametrize("content", [b"data: [1, {", b"\xff\xfe", b"data: 3", b"- a", b"", b"data:\n  1: x"])
 def test_any_config_is_looked_at(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "odd.yaml").write_bytes(content)
     for path in (tmp_path / "odd.yaml", tmp_path, tmp_path / "missing"):
-        assert choose_data([f"--config={path}"], DATA_MODULES).default is DATA_MODULES[0]
+        assert choose_data([f"--config={path}"]).default is DATA_MODULES[0]
 
 
 def test_the_likeliest_first_command(
