@@ -69,19 +69,18 @@ class EvaluatedModel(TopicModel, LightningModule):
             theta = joint.softmax(-1)
             kl = self.mixture.kl(theta)
             likelihood = joint.logsumexp(-1) + kl.sum(-1)
-            theta_of_first = self.mixture.log_joint(batch, first, beta_by_word).softmax(-1)
         else:
             mu, logvar = self.encoder(batch, batch.counts, beta_by_word)
             theta = self.prior.posterior_theta(mu, logvar)
             kl = kl_to_standard_normal(mu, logvar)
             likelihood = self._expected_log_likelihood(batch, mu, logvar, beta_by_word)
-            theta_of_first = self.prior.posterior_theta(*self.encoder(batch, first, beta_by_word))
         self.elbo.update(-likelihood.sum(), kl.sum(), batch.num_nonempty)
         self.usage.update(theta, kl, batch.indptr.diff() > 0)
+        theta = self.posterior_theta(batch, first, beta_by_word)
         second = batch.counts - first
         known = sparse.num_tokens(batch, first) > 0
         tokens = sparse.num_tokens(batch, second) * known
-        self.perplexity.update(log_likelihood(batch, second, theta_of_first, beta_by_word), tokens)
+        self.perplexity.update(log_likelihood(batch, second, theta, beta_by_word), tokens)
 
     def _expected_log_likelihood(self, batch: BowBatch, mu: Tensor, logvar: Tensor, beta_by_word: Tensor) -> Tensor:
         """E_q[log p(document | theta, beta)], [B]; at the mean of theta it would be more, and the ELBO no bound."""
@@ -120,7 +119,7 @@ class EvaluatedModel(TopicModel, LightningModule):
 
     def infer_by(self, inference: Inference) -> None:
         """Have the parts that this inference needs, and no others; ``auto`` has the encoder's until data choose."""
-        has_parts = self._modules.keys() >= {"mixture", "encoder"}
+        has_parts = hasattr(self, "mixture")
         self.inference = self.hparams["inference"] = inference
         if has_parts and (inference == "mixture") == (self.mixture is not None):
             return

@@ -196,11 +196,11 @@ class ETM(EvaluatedModel):
     def training_step(self, batch: BowBatch, batch_idx: int) -> Tensor:
         """Negative ELBO of a batch, mean over its documents that are not empty, and the anchor's pull."""
         self._measured = self.mixture is not None
-        # What is seen counts for what is hidden as well: the evidence is of whole documents, as in evaluation.
-        seen = F.dropout(batch.counts, self.word_dropout) if self.word_dropout else batch.counts
         beta_by_word = self.topics()
         if self.mixture is not None:
             return self._mixture_step(self.mixture, batch, beta_by_word)
+        # What is seen counts for what is hidden as well: the evidence is of whole documents, as in evaluation.
+        seen = F.dropout(batch.counts, self.word_dropout) if self.word_dropout else batch.counts
         mu, logvar = self.encoder(batch, seen, beta_by_word)
         z = mu + torch.randn_like(mu) * (0.5 * logvar).exp()
         # Empty documents add 0 to both: their likelihood is 1 and their posterior the prior.

@@ -72,11 +72,8 @@ def place_embeddings(
         counts = training_set.sample(MAX_DOCUMENTS).counts()
         num_topics, rho_size = model.topics.alpha.shape
         directions = None if given is None else given.directions()
-        if model.mixture is None:
-            start = warm_start(counts, num_topics, rho_size, scale, seed % 2**32, directions)
-        else:
-            length = MIXTURE_SCALE * scale
-            start = mixture_start(counts, num_topics, rho_size, length, seed % 2**32, directions)
+        start_of, length = (warm_start, scale) if model.mixture is None else (mixture_start, MIXTURE_SCALE * scale)
+        start = start_of(counts, num_topics, rho_size, length, seed % 2**32, directions)
         # All processes take the first one's: arithmetic on several machines need not agree to the last bit.
         rho, alpha = map(torch.from_numpy, broadcast(start))
         model.topics.place(rho, alpha)

@@ -80,10 +80,7 @@ class TopicModel(nn.Module):
 
     def theta_of_batch(self, batch: BowBatch, beta_by_word: Tensor) -> Tensor:
         """Topic proportions of a batch, [B, K], as `theta`, with topics [V, K] that are known already."""
-        if self.mixture is not None:
-            theta: Tensor = self.mixture.log_joint(batch, batch.counts, beta_by_word).softmax(-1)
-        else:
-            theta = self.prior.posterior_theta(*self.encoder(batch, batch.counts, beta_by_word))
+        theta = self.posterior_theta(batch, batch.counts, beta_by_word)
         if self.mixture is None and batch.num_nonempty < len(batch):
             theta[batch.indptr.diff() == 0] = self.prior.mean_theta()
         if not theta.isfinite().all():
@@ -91,6 +88,12 @@ class TopicModel(nn.Module):
                 "theta is not finite: the model's weights are no trained ones; expected a checkpoint as fit wrote it."
             )
         return theta
+
+    def posterior_theta(self, batch: BowBatch, counts: Tensor, beta_by_word: Tensor) -> Tensor:
+        """Topic proportions by the posterior given these counts, [N] at the batch's non-zeros; [B, K]."""
+        if self.mixture is not None:
+            return self.mixture.log_joint(batch, counts, beta_by_word).softmax(-1)
+        return self.prior.posterior_theta(*self.encoder(batch, counts, beta_by_word))
 
     def transform(self, texts: Iterable[str], tokenizer: str | None = None) -> NDArray[np.float32]:
         """Topic proportions of texts, cut into words as those that the model was trained on.

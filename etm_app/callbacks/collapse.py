@@ -23,7 +23,7 @@ class CollapseMonitor(OnEvaluations, Callback):
 
     def on_evaluated(self, trainer: Trainer, model: ETM, split: str) -> None:
         """Log, and warn where topics have collapsed in a fit."""
-        usage = {name: value.reshape(-1) for name, value in model.usage.compute().items()}  # Metric drops K = 1
+        usage = model.usage.compute()
         if not usage:
             return
         num_topics = usage["share"].numel()

@@ -174,9 +174,8 @@ def _check_optimizers(checkpoint: dict[str, Any], model: LightningModule) -> Non
     configured: Any = model.configure_optimizers()
     schedulers = []
     if isinstance(configured, dict):
-        schedulers = [configured["lr_scheduler"]]
+        schedulers = [configured["lr_scheduler"]["scheduler"]]
         configured = configured["optimizer"]
-    schedulers = [of["scheduler"] if isinstance(of, dict) else of for of in schedulers]
     if len(checkpoint["optimizer_states"]) != 1:
         raise _refuse("optimizer_states")
     _check_optimizer(checkpoint["optimizer_states"][0], configured, model)

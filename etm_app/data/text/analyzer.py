@@ -222,17 +222,15 @@ class Analyzer:
             return prepared.str.extract_all(self.token_pattern)
         tokenize = self._tokenize
         words: list[list[str]] = []
-        for place, text in enumerate(prepared):
+        for row, text in zip(range(len(texts)) if rows is None else rows, prepared, strict=True):
             try:
                 cut = tokenize(text)
             except Exception as error:  # a stranger's function raises anything
-                row = place if rows is None else rows[place]
                 raise UserError(
                     f"data.tokenizer: {self.tokenizer} failed on row {row} (from 0), {text[:40]!r}: "
                     f"{type(error).__name__}: {str(error)[:200]}; expected a list of strings for any text."
                 ) from error
             if not isinstance(cut, list) or not all(isinstance(word, str) for word in cut):
-                row = place if rows is None else rows[place]
                 raise UserError(
                     f"data.tokenizer: {self.tokenizer} returned {cut!r:.80} for row {row} (from 0); expected a list of "
                     "strings."

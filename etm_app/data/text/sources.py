@@ -155,7 +155,7 @@ def _encoding(source: Source, encoding: str) -> str:
     except LookupError as error:
         raise UserError(
             f"data.encoding: {encoding} is none; expected utf-8, latin-1, cp1252, utf-16 or another."
-        ) from (error)
+        ) from error
     if source == STDIN:
         start = _stdin().peek(4)
     elif readable_here(source):
