@@ -2,25 +2,21 @@
 
 from typing import Any
 
-import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
 from torchmetrics import Metric
 
 from etm_app.data.batch import BowBatch, as_batch
-from etm_app.metrics.elbo import EVALUATED_SAMPLES, Elbo
+from etm_app.metrics.elbo import Elbo
 from etm_app.metrics.perplexity import Perplexity
 from etm_app.metrics.usage import TopicUsage
-from etm_app.nn import sparse
-from etm_app.nn.elbo import kl_to_standard_normal, log_likelihood
+from etm_app.nn.e_step import EStep
+from etm_app.nn.elbo import log_likelihood
 from etm_app.nn.encoder import Encoder
-from etm_app.nn.mixture import Mixture
-from etm_app.nn.prior import Prior
+from etm_app.nn.sparse import num_tokens
 from etm_app.topic_model import Inference, TopicModel
 
 __all__ = ["EvaluatedModel"]
-
-NOISES = 1_021  # samples of z ~ N(0, I) that evaluated documents share: so many that their errors cancel in a mean
 
 
 class EvaluatedModel(TopicModel, LightningModule):
@@ -36,16 +32,13 @@ class EvaluatedModel(TopicModel, LightningModule):
         self.perplexity = Perplexity()
         self.usage = TopicUsage(num_topics)
         self._beta_by_word: Tensor | None = None  # during an evaluation
-        self._noise = torch.empty(0)  # of an evaluation, [NOISES, K]
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> BowBatch:
         """Turn dense counts [B, V] of a user's own LightningDataModule into a BowBatch."""
         return as_batch(batch, self.vocab_size, training=bool(self.trainer.training))
 
     def on_validation_epoch_start(self) -> None:
-        """Compute beta once for the whole evaluation, and the noise, which is the same in every one of them."""
-        generator = torch.Generator().manual_seed(0)
-        self._noise = torch.randn(NOISES, len(self.alpha), generator=generator).to(self.device)
+        """Compute beta once for the whole evaluation."""
         self._beta_by_word = self.topics()
         self.usage.reset()
 
@@ -60,38 +53,26 @@ class EvaluatedModel(TopicModel, LightningModule):
         self._evaluate(batch)
 
     def _evaluate(self, batch: BowBatch) -> None:
-        beta_by_word, first = self._beta_by_word, batch.first_half
+        beta_by_word = self._beta_by_word
         assert beta_by_word is not None
+        theta, likelihood, kl = self.posterior.evaluate(batch, beta_by_word)
+        self.elbo.update(-likelihood, kl.sum(), batch.num_nonempty)
+        self.usage.update(theta, kl, batch.indptr.diff() > 0)
+        self.perplexity.update(*self.complete(batch, beta_by_word))
+
+    def complete(self, batch: BowBatch, beta_by_word: Tensor) -> tuple[Tensor, Tensor]:
+        """Document completion: theta from the first half of each document, by which the second one is scored.
+
+        Returns:
+            Log-likelihood of the second half, nats, and how many tokens it has, 0 where the first has none: [B] each.
+        """
+        first = batch.first_half
         if first is None:
             raise RuntimeError("this batch was made without the halves that document completion needs")
-        if self.mixture is not None:
-            joint = self.mixture.log_joint(batch, batch.counts, beta_by_word)
-            theta = joint.softmax(-1)
-            kl = self.mixture.kl(theta)
-            likelihood = joint.logsumexp(-1) + kl.sum(-1)
-        else:
-            mu, logvar = self.encoder(batch, batch.counts, beta_by_word)
-            theta = self.prior.posterior_theta(mu, logvar)
-            kl = kl_to_standard_normal(mu, logvar)
-            likelihood = self._expected_log_likelihood(batch, mu, logvar, beta_by_word)
-        self.elbo.update(-likelihood.sum(), kl.sum(), batch.num_nonempty)
-        self.usage.update(theta, kl, batch.indptr.diff() > 0)
-        theta = self.posterior_theta(batch, first, beta_by_word)
+        theta = self.posterior.theta(batch, first, beta_by_word)
         second = batch.counts - first
-        known = sparse.num_tokens(batch, first) > 0
-        tokens = sparse.num_tokens(batch, second) * known
-        self.perplexity.update(log_likelihood(batch, second, theta, beta_by_word), tokens)
-
-    def _expected_log_likelihood(self, batch: BowBatch, mu: Tensor, logvar: Tensor, beta_by_word: Tensor) -> Tensor:
-        """E_q[log p(document | theta, beta)], [B]; at the mean of theta it would be more, and the ELBO no bound."""
-        # A matter of the document's words, so that its noise is the same in any batch and process.
-        number = sparse.num_tokens(batch, batch.counts.double() * batch.indices).long()
-        scale, total = (0.5 * logvar).exp(), torch.zeros_like(mu[:, 0])
-        for pair in range(EVALUATED_SAMPLES // 2):
-            noise = scale * self._noise[(number + pair) % NOISES].to(mu)
-            for z in (mu + noise, mu - noise):
-                total += log_likelihood(batch, batch.counts, self.prior.theta(z), beta_by_word)
-        return total / EVALUATED_SAMPLES
+        tokens = num_tokens(batch, second) * (num_tokens(batch, first) > 0)
+        return log_likelihood(batch, second, theta, beta_by_word), tokens
 
     def on_validation_epoch_end(self) -> None:
         """Log what was measured."""
@@ -118,20 +99,20 @@ class EvaluatedModel(TopicModel, LightningModule):
         return self.theta_of_batch(batch, self._beta_by_word), batch.indptr.diff() > 0
 
     def infer_by(self, inference: Inference) -> None:
-        """Have the parts that this inference needs, and no others; ``auto`` has the encoder's until data choose."""
-        has_parts = hasattr(self, "mixture")
+        """Have the part that finds topics in this way, and no other; with ``auto`` one that the data can choose for."""
+        has_parts = hasattr(self, "e_step")
         self.inference = self.hparams["inference"] = inference
-        if has_parts and (inference == "mixture") == (self.mixture is not None):
-            return
         of: Any = self.hparams
-        mixture = encoder = prior = None
-        if inference == "mixture":
-            mixture = Mixture(of.num_topics)
+        if has_parts and (inference == "encoder") == (self.encoder is not None):
+            if self.e_step is not None:
+                self.e_step.several = inference == "mixed_membership"
+            return
+        e_step = encoder = None
+        if inference == "encoder":
+            encoder = Encoder(of.vocab_size, of.num_topics, of.t_hidden_size, of.theta_act, of.enc_drop)
         else:
-            prior = Prior(of.num_topics, of.prior, of.learn_prior)
-            sizes = (of.vocab_size, of.num_topics, of.t_hidden_size)
-            encoder = Encoder(*sizes, of.theta_act, of.enc_drop, of.normalize_posterior, of.e_step)
-        for name, part in (("mixture", mixture), ("prior", prior), ("encoder", encoder)):
+            e_step = EStep(of.num_topics, several=inference == "mixed_membership")
+        for name, part in (("e_step", e_step), ("encoder", encoder)):
             self.register_module(name, part)
         if has_parts:
             self.to(self.rho)  # its device and precision

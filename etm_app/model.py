@@ -9,58 +9,44 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFl
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
-from torch.nn import functional as F
 
 from etm_app.checkpoint.content import check_checkpoint_vocab, check_content, hyperparameters, read_checkpoint
 from etm_app.checkpoint.old import take_old_names
 from etm_app.checkpoint.resume import check_state, compare_data
 from etm_app.data.batch import BowBatch
 from etm_app.data.corpus import BowDataset
-from etm_app.data.datamodule import training_set
+from etm_app.data.datamodule import held_out_set, training_set
 from etm_app.data.digest import digest_of_data
 from etm_app.data.vocabulary import check_same_vocab
 from etm_app.errors import UserError
 from etm_app.evaluation import EvaluatedModel
 from etm_app.metrics.elbo import Elbo
 from etm_app.nn.anchor import Anchor
-from etm_app.nn.elbo import kl_to_standard_normal, log_likelihood
 from etm_app.nn.encoder import Activation
-from etm_app.nn.mixture import Mixture
-from etm_app.nn.prior import PriorKind
 from etm_app.nn.topics import Topics
 from etm_app.start import choose_inference, place_embeddings, read_vectors
 from etm_app.topic_model import Inference
 
 __all__ = ["ETM"]
 
-# Documents that the statistics of the normalization are measured over: enough for them to be known to one per cent.
-MAX_MEASURED = 8_000
-# Share of the anchor's weight that a mixture takes, without giving way: chosen on four corpora of short texts, on one
-# of which the whole weight costs a fifth of the perplexity: benchmarks/README.md.
-MIXTURE_ANCHOR = 0.25
+CHOICE_AFTER = 100  # steps of a mixture, by whose topics the inference is chosen
 
 
 class ETM(EvaluatedModel):
     """Embedded Topic Model (Dieng, Ruiz, Blei: Topic Modeling in Embedding Spaces, arXiv 1907.04907).
 
-    A document's topic proportions are theta = softmax(delta), in the paper with delta = z ~ N(0, I); each of its words
-    comes from topic k with probability theta_k, and then is v with probability beta_kv = softmax_v(rho alpha_k).
-    Trained by maximizing the evidence lower bound with an amortized Gaussian posterior of z.
-
-    The arguments from ``warm_start`` to ``learn_prior`` add to the paper's model; configs/paper.yaml turns
-    all of them off.
-
-    With ``prior: dirichlet`` delta = log Φ(z) / c, Φ the normal distribution function: theta is then nearly
-    Dirichlet(c, …, c) (`nn.prior`). Most topics are all but absent from a document then, at no cost to the bound, and a
-    few of them are there.
+    A document has topics in proportions theta; each of its words comes from topic k with probability theta_k, and then
+    is v with probability beta_kv = softmax_v(rho alpha_k). How theta of a document is found says ``inference``: by
+    expectation steps (`nn.e_step`), for one topic or several, or as in the paper by an amortized Gaussian posterior of
+    delta ~ N(0, I), theta = softmax(delta). The paper's model exactly is configs/paper.yaml.
 
     Args:
         vocab_size: V, the number of words; the command line takes it from the data.
         num_topics: K, the number of topics.
-        t_hidden_size: H, the width of the encoder's two hidden layers.
+        t_hidden_size: H, the width of the two hidden layers of an encoder.
         rho_size: L, the dimensions of the word and topic embeddings.
-        theta_act: Activation of the encoder.
-        enc_drop: Dropout in the encoder.
+        theta_act: Activation of an encoder.
+        enc_drop: Dropout in an encoder.
         train_embeddings: Whether the word embeddings rho are learned.
         warm_start: Whether rho and alpha start from the corpus (latent semantic analysis, k-means), not at random.
         embedding_scale: Length of the embeddings at a warm start; longer ones make more pointed topics.
@@ -68,18 +54,11 @@ class ETM(EvaluatedModel):
             word of a document; more makes topics more coherent and different, less makes held-out perplexity lower.
             It gives way where topics explain the words of many documents well, to less than half of the perplexity of
             their frequencies, and counts as 20,000 documents at most.
-        word_dropout: Share of a document's words that the encoder does not see in training, while all are to be
-            reconstructed; what it learns holds better for new documents.
-        normalize_posterior: Whether every topic's mu has mean 0 and variance 1 over the training documents, which
-            keeps all topics in use.
-        e_step: Whether the encoder starts from what the words say of the topics by themselves and corrects it.
-        prior: Of delta: ``normal`` as in the paper, or nearly a Dirichlet, ``dirichlet``: few topics in a document.
-        learn_prior: Whether a mean of delta and its scale are learned: topics of different size, and as many of them
-            in a document as the corpus has.
-        inference: How a document's topics are found. ``encoder``: several in proportions theta, by a network, as in
-            the paper. ``mixture``: one topic a document, theta being how likely it is which (`nn.mixture`); better
-            where documents are short. The arguments from t_hidden_size to learn_prior that concern encoder and prior do
-            nothing then. ``auto``: by the length of the training documents, and it is said which.
+        inference: How a document's topics are found. ``mixture``: one topic a document, theta being how likely it is
+            which; better where documents are short. ``mixed_membership``: several, each word of one of them, as in
+            latent Dirichlet allocation. ``encoder``: several by a network, as in the paper; t_hidden_size, theta_act
+            and enc_drop are its. ``auto``: of the first two the one that leaves held-out words less perplexing, and it
+            is said which.
         optimizer: Makes the optimizer.
         lr_scheduler: Makes a schedule for the learning rate, stepped every epoch.
         queries: Words whose nearest neighbours among the embeddings are shown at the end.
@@ -98,13 +77,8 @@ class ETM(EvaluatedModel):
         enc_drop: ClosedUnitInterval = 0.0,
         train_embeddings: bool = True,
         warm_start: bool = True,
-        embedding_scale: PositiveFloat = 4.0,
-        anchor: NonNegativeFloat = 0.4,
-        word_dropout: ClosedUnitInterval = 0.6,
-        normalize_posterior: bool = True,
-        e_step: bool = True,
-        prior: PriorKind = "dirichlet",
-        learn_prior: bool = True,
+        embedding_scale: PositiveFloat = 2.0,
+        anchor: NonNegativeFloat = 0.1,
         inference: Inference = "auto",
         optimizer: OptimizerCallable = lambda params: torch.optim.Adam(
             params, lr=0.005, weight_decay=1.2e-6, fused=True
@@ -131,7 +105,6 @@ class ETM(EvaluatedModel):
         self.embeddings = embeddings
         self.warm_start = warm_start
         self.embedding_scale = embedding_scale
-        self.word_dropout = word_dropout
         # The order of the parts is that of the optimizer's state in checkpoints.
         self.infer_by(inference)
         self.topics = Topics(vocab_size, num_topics, rho_size, train_embeddings)
@@ -146,8 +119,8 @@ class ETM(EvaluatedModel):
         self.data_digest: str | None = None  # of the documents that it is trained on and chosen by
         self.training_set: BowDataset | None = None  # what coherence and the other statistics are counted over
         self._seed = 0
+        self._held_out: BowDataset | None = None  # what the inference is chosen by
         self._epoch_start = 0.0
-        self._measured = True  # whether the encoder's statistics are those of its weights
 
     def configure_optimizers(self) -> Any:
         """The optimizer and, if there is one, its schedule."""
@@ -171,14 +144,10 @@ class ETM(EvaluatedModel):
             self.training_set = training_set(datamodule, self.vocab_size)
         if stage == "fit":
             self._seed = torch.initial_seed()
+            self._held_out = held_out_set(datamodule, self.vocab_size) if self.inference == "auto" else None
             if self.training_set is not None and datamodule is not None:
                 self.anchor.num_documents = max(len(self.training_set), 1)
                 self.data_digest = digest_of_data(datamodule, self.training_set, self.known_vocab)
-            if self.inference == "auto":  # before there is an optimizer, and before a checkpoint, which overrules it
-                choice = choose_inference(self.training_set, self.warm_start)
-                inference, reason = self.trainer.strategy.broadcast(choice)
-                rank_zero_info(f"Inference: {reason}")
-                self.infer_by(inference)
 
     def on_fit_start(self) -> None:
         """Place the embeddings, once in a model's life; here it is known whether a checkpoint has restored them."""
@@ -195,29 +164,22 @@ class ETM(EvaluatedModel):
 
     def training_step(self, batch: BowBatch, batch_idx: int) -> Tensor:
         """Negative ELBO of a batch, mean over its documents that are not empty, and the anchor's pull."""
-        self._measured = self.mixture is not None
         beta_by_word = self.topics()
-        if self.mixture is not None:
-            return self._mixture_step(self.mixture, batch, beta_by_word)
-        # What is seen counts for what is hidden as well: the evidence is of whole documents, as in evaluation.
-        seen = F.dropout(batch.counts, self.word_dropout) if self.word_dropout else batch.counts
-        mu, logvar = self.encoder(batch, seen, beta_by_word)
-        z = mu + torch.randn_like(mu) * (0.5 * logvar).exp()
-        # Empty documents add 0 to both: their likelihood is 1 and their posterior the prior.
-        likelihood = log_likelihood(batch, batch.counts, self.prior.theta(z), beta_by_word).sum()
-        kl = kl_to_standard_normal(mu, logvar).sum()
+        _, likelihood, kl = self.posterior.evidence(batch, beta_by_word)
+        kl = kl.sum()
         # Kept by a metric of our own: Lightning's log costs as much as a tenth of a step, and averages batch means.
         self.train_elbo.update(-likelihood, kl, batch.num_nonempty)
         penalty: Tensor = self.anchor(self.topics.rho, self.topics.alpha, batch, likelihood.detach())
         return (kl - likelihood) / max(batch.num_nonempty, 1) + penalty
 
-    def _mixture_step(self, mixture: Mixture, batch: BowBatch, beta_by_word: Tensor) -> Tensor:
-        joint = mixture.log_joint(batch, batch.counts, beta_by_word)
-        likelihood = joint.logsumexp(-1).sum()  # 0 for an empty document
-        kl = mixture.kl(joint.detach().softmax(-1)).sum()
-        self.train_elbo.update(-likelihood - kl, kl, batch.num_nonempty)
-        penalty: Tensor = MIXTURE_ANCHOR * self.anchor(self.topics.rho, self.topics.alpha, batch, None)
-        return penalty - likelihood / max(batch.num_nonempty, 1)
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Choose the inference, once the topics tell: before any evaluation of an epoch that is not shorter."""
+        if self.inference == "auto" and self.global_step >= min(
+            CHOICE_AFTER, self.trainer.estimated_stepping_batches // 3
+        ):
+            inference, reason = self.trainer.strategy.broadcast(choose_inference(self, self._held_out))
+            rank_zero_info(f"Inference: {reason}")
+            self.infer_by(inference)
 
     def on_train_epoch_end(self) -> None:
         """Log the loss, the learning rate and the seconds of the epoch, its validation included."""
@@ -227,30 +189,11 @@ class ETM(EvaluatedModel):
         self.log("epoch_time", time.perf_counter() - self._epoch_start, sync_dist=True)
         self.log_metric(self.train_elbo, "train", shown="elbo")
 
-    def on_validation_start(self) -> None:
-        """Measure the statistics of the normalization, in the middle of a fit and at its end."""
-        self._measure()
-
-    on_train_end = on_validation_start
-
-    def _measure(self) -> None:
-        if self._measured:
-            return
-        if self.training_set is not None:
-            sample = self.training_set.sample(MAX_MEASURED)
-            batches = (batch.to(self.device) for batch in sample.batches(MAX_MEASURED // 4))
-            with torch.no_grad():
-                self.encoder.measure(batches, self.topics())
-        self._measured = True
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what new texts need (vocabulary, analyser), the digest of the data, and fresh statistics."""
+        """Add what new texts need (vocabulary, analyser), and the digest of the data."""
         checkpoint["vocab"] = self.vocab
         checkpoint["analyzer"] = self.analyzer
         checkpoint["data_digest"] = self.data_digest
-        if not self._measured:
-            self._measure()
-            checkpoint["state_dict"] = self.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the vocabulary, or hold it against that of the data.

@@ -1,4 +1,4 @@
-"""Where the embeddings start: at pre-trained vectors, or where the corpus puts them."""
+"""Where a model starts: its embeddings at pre-trained vectors or where the corpus puts them, and its inference."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,40 +11,47 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from etm_app.data.corpus import BowDataset
 from etm_app.data.embeddings import Embeddings, read_embeddings
 from etm_app.errors import UserError
-from etm_app.nn.warm_start import MAX_DOCUMENTS, mixture_start, warm_start
+from etm_app.evaluation import EvaluatedModel
+from etm_app.metrics.perplexity import Perplexity
+from etm_app.nn.warm_start import MAX_DOCUMENTS, warm_start
 from etm_app.topic_model import Inference, TopicModel
 
 __all__ = ["choose_inference", "place_embeddings", "read_vectors"]
 
-# Tokens: half of the training documents have no more where they get one topic each. Chosen among eight corpora whose
-# medians are 5, 5, 6 and 14, where the mixture is better in everything, and 29, 31, 53 and 90: benchmarks/README.md.
-SHORT_DOCUMENT = 20
-# Embeddings of a mixture start shorter: a document's words add up in favour of its one topic.
-MIXTURE_SCALE = 0.5
+CHOICES: tuple[Inference, Inference] = ("mixture", "mixed_membership")
+CHOOSING = 2_000  # documents that the inference is chosen by
 
 
-def choose_inference(training_set: BowDataset | None, warm_start: bool) -> tuple[Inference, str]:
-    """How the topics of documents like these are best inferred, and why.
+@torch.no_grad()
+def choose_inference(model: EvaluatedModel, held_out: BowDataset | None) -> tuple[Inference, str]:
+    """How many topics documents like these are best given: one or several.
+
+    Half of the words of some documents are predicted from the others in both ways.
 
     Args:
-        training_set: The corpus, if it is known.
-        warm_start: Whether the topics start from it: those of a mixture must.
+        model: Whose topics have begun to tell.
+        held_out: Documents that it is not trained on, if there are some; with_halves.
 
     Returns:
-        ``encoder`` or ``mixture``, and a sentence for the terminal.
+        ``mixture`` or ``mixed_membership``, and a sentence for the terminal.
     """
-    counts = None if training_set is None or not warm_start else training_set.sample(MAX_DOCUMENTS).counts()
-    if counts is None or not counts.nnz:
-        return "encoder", "several topics a document (encoder), as there is no corpus to start from."
-    tokens = counts.sum(axis=1)
-    median = np.median(tokens[tokens > 0])
-    if median <= SHORT_DOCUMENT:
-        chosen: Inference = "mixture"
-        said = f"one topic a document (mixture): half of them have {median:.0f} words or less, too few to tell several"
-    else:
-        chosen = "encoder"
-        said = f"several topics a document (encoder): half of them have {median:.0f} words or more, enough to tell them"
-    return chosen, f"{said}; --model.inference overrules."
+    if held_out is None:
+        return CHOICES[
+            1
+        ], f"several topics a document ({CHOICES[1]}), as there are no validation documents to choose by."
+    sample, beta, perplexities = held_out.sample(CHOOSING), model.topics(), []
+    for inference in CHOICES:
+        model.infer_by(inference)
+        perplexity = Perplexity().to(beta.device)
+        for batch in sample.batches(CHOOSING // 2):
+            perplexity.update(*model.complete(batch.to(beta.device), beta))
+        perplexities.append(float(perplexity.compute()["perplexity"]))
+    one, several = perplexities
+    choice, said = (CHOICES[1], "several topics") if several < one else (CHOICES[0], "one topic")
+    return choice, (
+        f"{said} a document ({choice}): words held out of {len(sample):,} documents have a perplexity of {one:,.0f} "
+        f"with one, {several:,.0f} with several; --model.inference overrules."
+    )
 
 
 def place_embeddings(
@@ -72,8 +79,7 @@ def place_embeddings(
         counts = training_set.sample(MAX_DOCUMENTS).counts()
         num_topics, rho_size = model.topics.alpha.shape
         directions = None if given is None else given.directions()
-        start_of, length = (warm_start, scale) if model.mixture is None else (mixture_start, MIXTURE_SCALE * scale)
-        start = start_of(counts, num_topics, rho_size, length, seed % 2**32, directions)
+        start = warm_start(counts, num_topics, rho_size, scale, seed % 2**32, directions)
         # All processes take the first one's: arithmetic on several machines need not agree to the last bit.
         rho, alpha = map(torch.from_numpy, broadcast(start))
         model.topics.place(rho, alpha)

@@ -15,14 +15,13 @@ from etm_app.data.batch import BowBatch, sparse_batches
 from etm_app.data.text.analyzer import Analyzer
 from etm_app.errors import UserError
 from etm_app.nn.anchor import Anchor
+from etm_app.nn.e_step import EStep
 from etm_app.nn.encoder import Encoder
-from etm_app.nn.mixture import Mixture
-from etm_app.nn.prior import Prior
 from etm_app.nn.topics import Topics
 
 __all__ = ["Inference", "TopicModel"]
 
-Inference = Literal["auto", "encoder", "mixture"]
+Inference = Literal["auto", "mixture", "mixed_membership", "encoder"]
 
 BATCH = 1_000  # documents whose topics are found at once
 
@@ -31,9 +30,9 @@ class TopicModel(nn.Module):
     """What a model of these parts can be asked; `ETM` makes them, and knows how they are trained.
 
     Attributes:
-        mixture: One topic a document; None where a document has several.
-        encoder: Documents to the posterior of their topics; only without a mixture.
-        prior: That of the topics of a document; only without a mixture.
+        inference: How the topics of a document are found.
+        e_step: What finds them; None where the encoder does.
+        encoder: The network that does; None where there is none.
         topics: The embeddings.
         anchor: Where these were placed in the beginning.
         placed: Whether they were, a bool: they are not placed again.
@@ -42,9 +41,9 @@ class TopicModel(nn.Module):
         analyzer: How texts are cut into them, where the model was trained on texts: settings of an `Analyzer`.
     """
 
-    mixture: Mixture | None
-    encoder: Encoder
-    prior: Prior
+    inference: Inference
+    e_step: EStep | None
+    encoder: Encoder | None
     topics: Topics
     anchor: Anchor
     placed: Tensor
@@ -53,7 +52,7 @@ class TopicModel(nn.Module):
     analyzer: dict[str, Any] | None
 
     def theta(self, documents: BowBatch | Tensor | NDArray[Any] | sp.sparray | sp.spmatrix) -> Tensor:
-        """Topic proportions of documents, by their posterior: its mean; with ``prior: normal`` softmax of delta's mean.
+        """Topic proportions of documents, by their posterior: its mean; with an encoder softmax of delta's mean.
 
         Args:
             documents: A batch, or counts [D, V]: dense, or a sparse matrix of SciPy's.
@@ -80,20 +79,19 @@ class TopicModel(nn.Module):
 
     def theta_of_batch(self, batch: BowBatch, beta_by_word: Tensor) -> Tensor:
         """Topic proportions of a batch, [B, K], as `theta`, with topics [V, K] that are known already."""
-        theta = self.posterior_theta(batch, batch.counts, beta_by_word)
-        if self.mixture is None and batch.num_nonempty < len(batch):
-            theta[batch.indptr.diff() == 0] = self.prior.mean_theta()
+        theta = self.posterior.theta(batch, batch.counts, beta_by_word)
         if not theta.isfinite().all():
             raise UserError(
                 "theta is not finite: the model's weights are no trained ones; expected a checkpoint as fit wrote it."
             )
         return theta
 
-    def posterior_theta(self, batch: BowBatch, counts: Tensor, beta_by_word: Tensor) -> Tensor:
-        """Topic proportions by the posterior given these counts, [N] at the batch's non-zeros; [B, K]."""
-        if self.mixture is not None:
-            return self.mixture.log_joint(batch, counts, beta_by_word).softmax(-1)
-        return self.prior.posterior_theta(*self.encoder(batch, counts, beta_by_word))
+    @property
+    def posterior(self) -> EStep | Encoder:
+        """What finds the topics of documents."""
+        posterior = self.e_step or self.encoder
+        assert posterior is not None
+        return posterior
 
     def transform(self, texts: Iterable[str], tokenizer: str | None = None) -> NDArray[np.float32]:
         """Topic proportions of texts, cut into words as those that the model was trained on.

@@ -45,7 +45,7 @@ class CollapseMonitor(OnEvaluations, Callback):
             self.warning = (
                 f"The topics have collapsed at step {trainer.global_step}: {active} of {num_topics} are in use, "
                 f"{duplicates} of {num_pairs:.0f} pairs are nearly the same, the largest has {largest:.0%} of the "
-                "documents. Train on if it is early; else set model.warm_start and model.normalize_posterior to true, "
-                "raise model.anchor, or take fewer topics."
+                "documents. Train on if it is early; else set model.warm_start to true, raise model.anchor, or take "
+                "fewer topics."
             )
             rank_zero_warn(self.warning)

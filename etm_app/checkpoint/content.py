@@ -14,7 +14,7 @@ from typing import Any, Literal, Union
 import torch
 from torch import Tensor
 
-from etm_app.checkpoint.old import take_old_names
+from etm_app.checkpoint.old import take_old_form, take_old_names
 from etm_app.data.text.analyzer import Analyzer
 from etm_app.data.vocabulary import check_vocab
 from etm_app.errors import UserError
@@ -80,6 +80,7 @@ def read_checkpoint(path: str | Path, model_class: type[TopicModel]) -> dict[str
         raise UserError(f"ckpt_path: {path} is a checkpoint, but not of an ETM; {EXPECTED}")
     try:
         _check_values(checkpoint, records)
+        take_old_form(checkpoint)
         _check_content(checkpoint, model_class)
     except _Unfit as unfit:
         raise unfit.refusal(str(path)) from unfit
@@ -95,6 +96,7 @@ def check_content(checkpoint: dict[str, Any], model_class: type[TopicModel]) -> 
     if not {"vocab", "state_dict", "hyper_parameters"} <= checkpoint.keys():
         raise UserError("ckpt_path: this checkpoint is not an ETM's; expected one that etm_app wrote.")
     try:
+        take_old_form(checkpoint)
         _check_content(checkpoint, model_class)
     except _Unfit as unfit:
         raise unfit.refusal("the checkpoint") from unfit
@@ -115,9 +117,8 @@ def check_checkpoint_vocab(trained: list[str] | None, vocab: list[str] | None) -
 
 
 def hyperparameters(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The model's arguments in a checkpoint that was checked; versions before knew encoders alone."""
-    given = {name: value for name, value in checkpoint["hyper_parameters"].items() if name not in LEFTOVERS}
-    return {"inference": "encoder", **given}
+    """The model's arguments in a checkpoint that was checked."""
+    return {name: value for name, value in checkpoint["hyper_parameters"].items() if name not in LEFTOVERS}
 
 
 def non_finite(tensors: dict[str, Tensor]) -> str | None:

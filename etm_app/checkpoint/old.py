@@ -3,20 +3,57 @@
 from typing import Any
 
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
 
 from etm_app.topic_model import TopicModel
 
-__all__ = ["take_old_names"]
+__all__ = ["REMOVED", "take_old_form", "take_old_names"]
 
 # What they called the parts of the model's state.
 OLD_NAMES = {
-    "prior_mean": "prior.mean",
-    "prior_log_scale": "prior.log_scale",
+    "mixture.size": "e_step.size",
     "topics.rho_anchor": "anchor.rho",
     "topics.alpha_anchor": "anchor.alpha",
     "topics.word_weight": "anchor.document_frequency",
     "topics.log_frequency": "anchor.log_frequency",
 }
+# Arguments of encoders other than the paper's.
+REMOVED = ("word_dropout", "normalize_posterior", "e_step", "prior", "learn_prior")
+# Of the model's state: those that only such encoders had, and the prior of delta, which in the paper's is not learned.
+REMOVED_STATE = ("encoder.from_evidence.", "encoder.norm.")
+PRIOR_STATE = ("prior.mean", "prior.log_scale", "prior_mean", "prior_log_scale")
+
+
+def take_old_form(checkpoint: dict[str, Any]) -> None:
+    """Bring a checkpoint of a version before to what this one knows, in place; anything else stays as it is.
+
+    The paper's encoder is the only one left. The topics of a model with another are taken as they are, and documents
+    get theirs by expectation steps, which is said; such a training cannot go on.
+
+    Args:
+        checkpoint: With hyper_parameters and state_dict, which need not be what they should.
+    """
+    given, state = checkpoint["hyper_parameters"], checkpoint["state_dict"]
+    if type(given) is not dict or not isinstance(state, dict):
+        return
+    had = {name: given.pop(name) for name in REMOVED if name in given}
+    given.setdefault("inference", "encoder")  # versions before knew encoders alone
+    own = [name for name in state if str(name).startswith(REMOVED_STATE)]
+    other = own or had.get("prior") == "dirichlet" or had.get("learn_prior") is True
+    topics = state.get("topics.alpha")
+    if given["inference"] == "encoder" and other and isinstance(topics, Tensor) and topics.ndim == 2:
+        rank_zero_warn(
+            "ckpt_path: of a version whose encoder is gone. Its topics are as they were; those of documents are found "
+            "by expectation steps (mixed_membership): theta and perplexity are others, and its training cannot go on."
+        )
+        given["inference"] = "mixed_membership"
+        checkpoint["optimizer_states"] = []
+        for name in [name for name in state if str(name).startswith("encoder.")]:
+            del state[name]
+        state["e_step.size"] = torch.zeros_like(topics[:, 0])
+    for name in PRIOR_STATE:
+        state.pop(name, None)
 
 
 def take_old_names(model: TopicModel, state_dict: dict[str, Any], *_: object) -> None:

@@ -205,7 +205,7 @@ def _training(
     table = Table(title="Training", title_justify="left", show_header=False)
     table.add_row("topics", f"{len(model.topics.alpha):,}")
     sizes = {
-        **({} if model.mixture else {"encoder": sum(weight.numel() for weight in model.encoder.parameters())}),
+        **({"encoder": sum(weight.numel() for weight in model.encoder.parameters())} if model.encoder else {}),
         "word embeddings": model.topics.rho.numel(),
         "topic embeddings": model.topics.alpha.numel(),
     }

@@ -24,7 +24,7 @@ from etm_app.data.resident import ResidentDataset
 from etm_app.data.shuffle import EpochShuffle
 from etm_app.errors import UserError
 
-__all__ = ["BowDataModule", "WrittenDataModule", "corpus_of", "training_set"]
+__all__ = ["BowDataModule", "WrittenDataModule", "corpus_of", "held_out_set", "training_set"]
 
 
 class BowDataModule(LightningDataModule, ABC):
@@ -241,6 +241,20 @@ def training_set(datamodule: LightningDataModule | None, vocab_size: int) -> Bow
         return None
     corpus = corpus_of(datamodule, vocab_size, ("train",))
     return BowDataset(corpus, corpus.rows("train"))
+
+
+def held_out_set(datamodule: LightningDataModule | None, vocab_size: int) -> BowDataset | None:
+    """The validation documents of any data module in order, or None where there are none with words.
+
+    Args:
+        datamodule: As in `training_set`.
+        vocab_size: V.
+    """
+    if datamodule is None or not is_overridden("val_dataloader", datamodule, LightningDataModule):
+        return None
+    corpus = corpus_of(datamodule, vocab_size, ("val",))
+    held_out = BowDataset(corpus, corpus.rows("val"), with_halves=True)
+    return held_out if held_out.counts().nnz else None
 
 
 def corpus_of(datamodule: LightningDataModule, vocab_size: int, splits: Sequence[str] = SPLITS) -> BowCorpus:

@@ -6,6 +6,8 @@ where autograd's own backward would use atomics, so results are deterministic on
 lowered are brought back to float32: these sums are not the place to save bits.
 """
 
+import warnings
+
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
@@ -13,7 +15,9 @@ from torch.nn import functional as F
 
 from etm_app.data.batch import BowBatch, ByWord
 
-__all__ = ["by_word", "matmul", "num_tokens", "sum_rows"]
+__all__ = ["by_word", "dots", "matmul", "num_tokens", "sum_documents", "sum_rows", "sum_words"]
+
+warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")  # of its own accord, each run
 
 
 def num_tokens(batch: BowBatch, counts: Tensor) -> Tensor:
@@ -49,19 +53,37 @@ def by_word(batch: BowBatch) -> ByWord:
     return batch.by_word
 
 
-def _matmul_gradient(batch: BowBatch, counts: Tensor, grad: Tensor) -> Tensor:
-    """Counts, transposed, times the gradient [B, H]; [V, H]."""
+def sum_words(batch: BowBatch, values: Tensor, matrix: Tensor) -> Tensor:
+    """Σ_v values_dv · matrix_v for each document, [B, H], of values at the non-zeros [N] and a matrix [V, H]."""
+    return sum_rows(matrix, batch.indices, batch.indptr, values)
+
+
+def sum_documents(batch: BowBatch, values: Tensor, matrix: Tensor) -> Tensor:
+    """Σ_d values_dv · matrix_d for each word, [V, H], of values at the non-zeros [N] and a matrix [B, H]."""
     words = by_word(batch)
-    return sum_rows(grad.contiguous(), words.documents, words.indptr, counts.index_select(0, words.order))
+    return sum_rows(matrix.contiguous(), words.documents, words.indptr, values.index_select(0, words.order))
+
+
+def dots(batch: BowBatch, left: Tensor, right: Tensor) -> Tensor:
+    """left_d · right_v at the non-zeros, [N], of matrices [B, H] and [V, H]."""
+    pattern = torch.sparse_csr_tensor(
+        batch.indptr,
+        batch.indices,
+        left.new_zeros(len(batch.indices)),
+        size=(len(batch), batch.vocab_size),
+        check_invariants=False,
+    )
+    found: Tensor = torch.sparse.sampled_addmm(pattern, left.contiguous(), right.t(), beta=0.0).values()
+    return found
 
 
 class _Matmul(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, weight: Tensor, counts: Tensor, batch: BowBatch) -> Tensor:
         ctx.batch, ctx.counts = batch, counts  # type: ignore[attr-defined]
-        return sum_rows(weight, batch.indices, batch.indptr, counts)
+        return sum_words(batch, counts, weight)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
-        return _matmul_gradient(ctx.batch, ctx.counts, grad), None, None
+        return sum_documents(ctx.batch, ctx.counts, grad), None, None

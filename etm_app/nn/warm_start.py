@@ -8,10 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-__all__ = ["MAX_DOCUMENTS", "mixture_start", "warm_start"]
+__all__ = ["MAX_DOCUMENTS", "warm_start"]
 
 MAX_DOCUMENTS = 20_000  # that are decomposed; more change the directions little and the time much
-MAX_CLUSTERED_WORDS = 20_000  # that topics are placed among; rarer ones are in no topic's top words, and take time
 CLUSTERED_DIMENSIONS = 100  # that documents are clustered in; those beyond are of few of them
 
 
@@ -23,53 +22,7 @@ def warm_start(
     seed: int,
     rho: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Word embeddings by latent semantic analysis, topic embeddings as the centres of their clusters.
-
-    rho: right singular vectors of the log-tf-idf document-word matrix times the roots of the singular values,
-    normalized to length ``scale``. alpha: k-means centres of the directions of the most frequent words, each weighing
-    the root of its document frequency, normalized likewise.
-
-    Args:
-        counts: Training documents, at most `MAX_DOCUMENTS` of them, [D, V].
-        num_topics: K.
-        rho_size: L; dimensions beyond the rank of the counts get small noise.
-        scale: Length of the embeddings.
-        seed: Of the randomized decomposition and the clustering.
-        rho: Word embeddings from elsewhere to place the topics among [V, L], of length 1 or less; they are scaled only.
-
-    Returns:
-        rho [V, L] and alpha [K, L].
-    """
-    from sklearn.cluster import KMeans  # a second to import, and only a fit without checkpoint needs it
-
-    vocab_size = counts.shape[1]
-    generator = np.random.default_rng(seed)
-    frequency = np.bincount(counts.indices, minlength=vocab_size)
-    if rho is None:
-        rho = generator.normal(0, 0.01, (vocab_size, rho_size)).astype(np.float32)
-        _, values, vectors = _semantic_analysis(counts, rho_size, seed)
-        rho[:, : len(values)] += vectors.T * np.sqrt(values)
-        rho = _unit(rho)
-
-    frequent = np.argsort(-frequency, kind="stable")[:MAX_CLUSTERED_WORDS]
-    num_centres = min(num_topics, len(frequent))
-    clusters = KMeans(num_centres, n_init=1, max_iter=100, random_state=seed)
-    clusters.fit(rho[frequent], sample_weight=np.sqrt(np.maximum(frequency[frequent], 1)))
-    # More topics than words: the rest start anywhere.
-    alpha = generator.normal(0, 1, (num_topics, rho_size)).astype(np.float32)
-    alpha[:num_centres] = clusters.cluster_centers_
-    return scale * rho, scale * _unit(alpha)
-
-
-def mixture_start(
-    counts: sp.csr_array,
-    num_topics: int,
-    rho_size: int,
-    scale: float,
-    seed: int,
-    rho: NDArray[np.float32] | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The same for `nn.mixture`: topic embeddings from clusters of documents, each of which is of one topic there.
+    """Word embeddings by latent semantic analysis, topic embeddings from clusters of documents.
 
     rho: right singular vectors of the log-tf-idf document-word matrix times the singular values, normalized to length
     ``scale``. alpha: means of the documents' directions among these, by k-means of their directions in the first
@@ -78,10 +31,10 @@ def mixture_start(
     Args:
         counts: Training documents, at most `MAX_DOCUMENTS` of them, [D, V].
         num_topics: K.
-        rho_size: L.
+        rho_size: L; dimensions beyond the rank of the counts get small noise.
         scale: Length of the embeddings.
-        seed: Of the decomposition and the clustering.
-        rho: As in `warm_start`.
+        seed: Of the randomized decomposition and the clustering.
+        rho: Word embeddings from elsewhere to place the topics among [V, L], of length 1 or less; they are scaled only.
 
     Returns:
         rho [V, L] and alpha [K, L].

@@ -1,0 +1,130 @@
+"""The topics of a document without a network: expectation steps, anew for every document."""
+
+import torch
+from torch import Tensor, nn
+
+from etm_app.data.batch import BowBatch
+from etm_app.nn.elbo import MIN_PROBABILITY, Evidence, kl_between_dirichlets
+from etm_app.nn.sparse import dots, matmul, num_tokens, sum_documents, sum_words
+
+__all__ = ["EStep"]
+
+PRIOR_TOKENS = 1.0  # what the prior of theta weighs: as much as one word of the document
+ROUNDS = 7  # of expectation steps with several topics, the last of which leaves each word's own share out
+
+
+class EStep(nn.Module):
+    """Topics of documents by expectation steps: one topic each, or several.
+
+    One topic: p(document) = Σ_k π_k Π_v β_kv^n_v. All words are of one topic, of which there are K to try, so
+    likelihood and posterior are exact (Nigam et al. 2000, "Text Classification from Labeled and Unlabeled Documents
+    using EM"):
+
+        θ_k ∝ π_k Π_v β_kv^n_v
+
+    Several: each word is of a topic of its own, from θ ~ Dirichlet(a), a = π in units of `PRIOR_TOKENS`. From the
+    posterior above, `ROUNDS` steps that are latent Dirichlet allocation's. In the last one a word is explained by the
+    others alone, as collapsed inference does (Asuncion et al. 2009, "On Smoothing and Inference for Topic Models",
+    CVB0); without that, each word would find itself confirmed by itself:
+
+        θ_k ∝ n_k + a_k,  n_k = Σ_v n_v q_vk,  q_vk ∝ θ_k β_kv,  at last q_vk ∝ (n_k + a_k − q_vk) β_kv
+
+    The maximization is left to the optimizer: the gradient of Σ_v n_v q_vk log β_kv + θ_k log π_k, in which q and θ are
+    constants. With one topic that is the gradient of the likelihood.
+
+    Args:
+        num_topics: K.
+        several: Whether a document has several topics.
+    """
+
+    def __init__(self, num_topics: int, several: bool = False) -> None:
+        super().__init__()
+        self.several = several
+        self.size = nn.Parameter(torch.zeros(num_topics))  # of the topics: log π but for a constant
+
+    def log_prior(self) -> Tensor:
+        """The logarithms of π, [K]."""
+        return self.size.log_softmax(-1, dtype=torch.promote_types(self.size.dtype, torch.float32))
+
+    def theta(self, batch: BowBatch, counts: Tensor, beta_by_word: Tensor) -> Tensor:
+        """Topic proportions of documents: how likely each topic is the one, or the mean of their posterior.
+
+        Args:
+            batch: Where the non-zeros are.
+            counts: Their values, [N]: all tokens, or a half of them.
+            beta_by_word: Words of the topics, a word a row, [V, K].
+
+        Returns:
+            [B, K]; π for a document without tokens.
+        """
+        theta = self._log_joint(batch, counts, beta_by_word).softmax(-1)
+        return self._rounds(batch, counts, beta_by_word, theta)[0] if self.several else theta
+
+    def evaluate(self, batch: BowBatch, beta_by_word: Tensor) -> Evidence:
+        """The evidence lower bound of whole documents; with one topic it is the log-likelihood itself.
+
+        Args:
+            batch: Documents.
+            beta_by_word: Words of the topics, a word a row, [V, K].
+        """
+        return self._infer(batch, beta_by_word)[0]
+
+    def evidence(self, batch: BowBatch, beta_by_word: Tensor) -> Evidence:
+        """The same as `evaluate`, with the gradient of the maximization step."""
+        log_prior = self.log_prior()
+        (theta, log_likelihood, kl), ratio = self._infer(batch, beta_by_word.detach(), with_gradients=True)
+        # Both added parts are 0, and their gradients the ones that are wanted.
+        of_words = (ratio * (beta_by_word - beta_by_word.detach())).sum()
+        of_topics = torch.dot(theta.sum(0), log_prior - log_prior.detach())
+        return Evidence(theta, log_likelihood + of_words + of_topics, kl)
+
+    @torch.no_grad()
+    def _infer(self, batch: BowBatch, beta: Tensor, with_gradients: bool = False) -> tuple[Evidence, Tensor]:
+        """What is known of whole documents, and the expected counts of words from topics over beta, [V, K]."""
+        joint = self._log_joint(batch, batch.counts, beta)
+        theta, log_prior = joint.softmax(-1), self.log_prior()
+        if not self.several:
+            # Of r and π: r log(r / π) − r + π, of which none is negative; the sum over topics is the divergence.
+            kl = torch.special.xlogy(theta, theta) - theta * (log_prior + 1) + log_prior.exp()
+            log_likelihood = joint.logsumexp(-1).sum() + kl.sum()
+            ratio = beta[:0]
+            if with_gradients:
+                ratio = sum_documents(batch, batch.counts, theta) / beta.clamp(min=MIN_PROBABILITY)
+            return Evidence(theta, log_likelihood, kl), ratio
+        theta, ratio = self._rounds(batch, batch.counts, beta, theta, with_gradients)
+        total = (num_tokens(batch, batch.counts) + PRIOR_TOKENS)[:, None]
+        posterior = theta * total
+        # With q(theta) = Dirichlet(posterior) and the best q of the words' topics then: Blei, Ng, Jordan 2003, eq. 6.
+        strength = (posterior.digamma() - total.digamma()).exp()
+        probability = dots(batch, strength, beta).clamp(min=MIN_PROBABILITY)
+        log_likelihood = torch.dot(batch.counts.to(probability), probability.log())
+        kl = kl_between_dirichlets(posterior, PRIOR_TOKENS * log_prior.exp())
+        return Evidence(theta, log_likelihood, kl), ratio
+
+    def _log_joint(self, batch: BowBatch, counts: Tensor, beta: Tensor) -> Tensor:
+        """Logarithms of p(document, topic) if it has one, [B, K]: the logsumexp is that of p(document)."""
+        return self.log_prior() + matmul(batch, counts, beta.clamp(min=MIN_PROBABILITY).log())
+
+    @torch.no_grad()
+    def _rounds(
+        self, batch: BowBatch, counts: Tensor, beta: Tensor, theta: Tensor, with_gradients: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """From theta to theta with several topics, and expected counts over beta as `_infer`; no array is [N, K]."""
+        prior = PRIOR_TOKENS * self.log_prior().exp()
+        total = (num_tokens(batch, counts) + PRIOR_TOKENS)[:, None]
+        for _ in range(ROUNDS - 1):
+            weights = counts / dots(batch, theta, beta).clamp(min=MIN_PROBABILITY)
+            theta = (theta * sum_words(batch, weights, beta) + prior) / total
+        # A word's own share q_vk is theta_k beta_vk / p: what the others leave is Σ_k (n_k + a_k) beta_vk less that.
+        squares = beta.square()
+        probability = dots(batch, theta, beta).clamp(min=MIN_PROBABILITY)
+        known = theta * sum_words(batch, counts / probability, beta) + prior
+        others = (dots(batch, known, beta) - dots(batch, theta, squares) / probability).clamp(min=MIN_PROBABILITY)
+        weights = counts / others
+        own = weights / probability
+        expected = known * sum_words(batch, weights, beta) - theta * sum_words(batch, own, squares)
+        ratio = beta[:0]
+        if with_gradients:
+            ratio = (sum_documents(batch, weights, known) - beta * sum_documents(batch, own, theta)).clamp(min=0)
+        theta = expected.clamp(min=0) + prior
+        return theta / theta.sum(-1, keepdim=True), ratio
