@@ -52,8 +52,7 @@ class ETM(EvaluatedModel):
         embedding_scale: Length of the embeddings at a warm start; longer ones make more pointed topics.
         anchor: Weight of the squared distance of the embeddings from their warm start in the loss, for each different
             word of a document; more makes topics more coherent and different, less makes held-out perplexity lower.
-            It gives way where topics explain the words of many documents well, to less than half of the perplexity of
-            their frequencies, and counts as 20,000 documents at most.
+            With several topics a document it gives way as topics explain more, and counts as 20,000 documents at most.
         inference: How a document's topics are found. ``mixture``: one topic a document, theta being how likely it is
             which; better where documents are short. ``mixed_membership``: several, each word of one of them, as in
             latent Dirichlet allocation. ``encoder``: several by a network, as in the paper; t_hidden_size, theta_act
@@ -78,7 +77,7 @@ class ETM(EvaluatedModel):
         train_embeddings: bool = True,
         warm_start: bool = True,
         embedding_scale: PositiveFloat = 2.0,
-        anchor: NonNegativeFloat = 0.1,
+        anchor: NonNegativeFloat = 0.4,
         inference: Inference = "auto",
         optimizer: OptimizerCallable = lambda params: torch.optim.Adam(
             params, lr=0.005, weight_decay=1.2e-6, fused=True
@@ -169,7 +168,8 @@ class ETM(EvaluatedModel):
         kl = kl.sum()
         # Kept by a metric of our own: Lightning's log costs as much as a tenth of a step, and averages batch means.
         self.train_elbo.update(-likelihood, kl, batch.num_nonempty)
-        penalty: Tensor = self.anchor(self.topics.rho, self.topics.alpha, batch, likelihood.detach())
+        explained = None if self.e_step is not None and not self.e_step.several else likelihood.detach()
+        penalty: Tensor = self.anchor(self.topics.rho, self.topics.alpha, batch, explained)
         return (kl - likelihood) / max(batch.num_nonempty, 1) + penalty
 
     def on_train_batch_end(self, *_: Any) -> None:

@@ -11,16 +11,12 @@ from etm_app.data.batch import BowBatch
 
 __all__ = ["Anchor"]
 
-# The four below were chosen on 20 Newsgroups and three corpora of docstrings: benchmarks/README.md.
-# Perplexity of the topics over that of the words' frequencies: below it the anchor begins to give way. The topics of 20
-# Newsgroups, which need the anchor, stay above it, those of docstrings, which it holds back, do not.
-GIVES_WAY_BELOW = 0.5
-GIVES_WAY_POWER = 6  # of that ratio, without unit: at a quarter 1/64 of the anchor is left, which is as good as none
-# Documents in training: with fewer the power is less in proportion, for few are explained without being understood.
-MANY_DOCUMENTS = 5_000
 # Documents in training: the anchor weighs as much in the sum over a corpus of more as in one of so many, as a prior
 # does. More data have a better place to tell than the start was.
 MOST_DOCUMENTS = 20_000
+# Of the weight, where documents have one topic each. The nearer topics stay to the clusters of documents that they
+# start from, the better they agree with labels, and the less their words cohere: benchmarks/README.md.
+ONE_TOPIC = 1 / 8
 
 BUFFERS = ("rho", "alpha", "document_frequency", "log_frequency")
 
@@ -30,12 +26,13 @@ class Anchor(nn.Module):
 
     Added to the loss, which is a mean over documents:
 
-        weight · min(1, 20000/D) · min(1, u/0.5)^(6 · min(1, D/5000)) · Σ_v f_v (‖ρ_v − ρ⁰_v‖² + 1/K Σ_k ‖α_k − α⁰_k‖²)
+        weight · min(1, 20000/D) · u² · Σ_v f_v (‖ρ_v − ρ⁰_v‖² + 1/K Σ_k ‖α_k − α⁰_k‖²)
 
     D: documents in training. u: perplexity of the batch over that of the words' frequencies alone (`unexplained`), a
-    constant to the gradients. f_v: share of the documents with word v; Σ_v f_v is the number of different words of a
-    document. ρ⁰, α⁰: where the embeddings were placed. Like the likelihood, the drift grows with the number of words,
-    and counts frequent ones, by which topics are known, before rare ones.
+    constant to the gradients; with one topic a document, ⅛ in place of u². f_v: share of the documents with word v;
+    Σ_v f_v is the number of different words of a document. ρ⁰, α⁰: where the embeddings were placed. Like the
+    likelihood, the drift grows with the number of words, and counts frequent ones, by which topics are known, before
+    rare ones.
 
     Args:
         weight: Of the penalty; 0 for none.
@@ -78,22 +75,16 @@ class Anchor(nn.Module):
             rho: Of the words, [V, L].
             alpha: Of the topics, [K, L].
             batch: Documents.
-            log_likelihood: Of all of them together, nats; None for an anchor that does not give way.
+            log_likelihood: Of all of them together, nats; None where they have one topic each.
 
         Returns:
             Nats a document, a scalar; 0 where no embeddings were placed.
         """
         if not self.weight or not self.placed:
             return alpha.new_zeros(())
-        unexplained = alpha.new_ones(()) if log_likelihood is None else self.unexplained(batch, log_likelihood)
-        return self.strength(unexplained) * self.drift(rho, alpha)
-
-    def strength(self, unexplained: Tensor) -> Tensor:
-        """What the drift is multiplied by, from u, a scalar."""
-        power = GIVES_WAY_POWER * min(1.0, self.num_documents / MANY_DOCUMENTS)
-        gives_way = (unexplained / GIVES_WAY_BELOW).clamp(max=1).pow(power)
-        strength: Tensor = self.weight * min(1.0, MOST_DOCUMENTS / self.num_documents) * gives_way
-        return strength
+        gives_way = ONE_TOPIC if log_likelihood is None else self.unexplained(batch, log_likelihood).square()
+        weight = self.weight * min(1.0, MOST_DOCUMENTS / self.num_documents)
+        return weight * gives_way * self.drift(rho, alpha)
 
     def drift(self, rho: Tensor, alpha: Tensor) -> Tensor:
         """Σ_v f_v (‖ρ_v − ρ⁰_v‖² + 1/K Σ_k ‖α_k − α⁰_k‖²), a scalar."""

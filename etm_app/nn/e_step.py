@@ -10,6 +10,7 @@ from etm_app.nn.sparse import dots, matmul, num_tokens, sum_documents, sum_words
 __all__ = ["EStep"]
 
 PRIOR_TOKENS = 1.0  # what the prior of theta weighs: as much as one word of the document
+START_TOKENS = 20.0  # words of a document that its topics start from, as if it had no more
 ROUNDS = 7  # of expectation steps with several topics, the last of which leaves each word's own share out
 
 
@@ -23,9 +24,9 @@ class EStep(nn.Module):
         θ_k ∝ π_k Π_v β_kv^n_v
 
     Several: each word is of a topic of its own, from θ ~ Dirichlet(a), a = π in units of `PRIOR_TOKENS`. From the
-    posterior above, `ROUNDS` steps that are latent Dirichlet allocation's. In the last one a word is explained by the
-    others alone, as collapsed inference does (Asuncion et al. 2009, "On Smoothing and Inference for Topic Models",
-    CVB0); without that, each word would find itself confirmed by itself:
+    posterior above, of no more than `START_TOKENS`, there are `ROUNDS` steps as of latent Dirichlet allocation. In the
+    last one a word is explained by the others alone, as in collapsed inference (Asuncion et al. 2009, "On Smoothing
+    and Inference for Topic Models", CVB0), for its own share would confirm itself:
 
         θ_k ∝ n_k + a_k,  n_k = Σ_v n_v q_vk,  q_vk ∝ θ_k β_kv,  at last q_vk ∝ (n_k + a_k − q_vk) β_kv
 
@@ -46,6 +47,7 @@ class EStep(nn.Module):
         """The logarithms of π, [K]."""
         return self.size.log_softmax(-1, dtype=torch.promote_types(self.size.dtype, torch.float32))
 
+    @torch.no_grad()
     def theta(self, batch: BowBatch, counts: Tensor, beta_by_word: Tensor) -> Tensor:
         """Topic proportions of documents: how likely each topic is the one, or the mean of their posterior.
 
@@ -57,8 +59,8 @@ class EStep(nn.Module):
         Returns:
             [B, K]; π for a document without tokens.
         """
-        theta = self._log_joint(batch, counts, beta_by_word).softmax(-1)
-        return self._rounds(batch, counts, beta_by_word, theta)[0] if self.several else theta
+        joint = self._log_joint(batch, counts, beta_by_word)
+        return self._rounds(batch, counts, beta_by_word, joint)[0] if self.several else joint.softmax(-1)
 
     def evaluate(self, batch: BowBatch, beta_by_word: Tensor) -> Evidence:
         """The evidence lower bound of whole documents; with one topic it is the log-likelihood itself.
@@ -70,61 +72,61 @@ class EStep(nn.Module):
         return self._infer(batch, beta_by_word)[0]
 
     def evidence(self, batch: BowBatch, beta_by_word: Tensor) -> Evidence:
-        """The same as `evaluate`, with the gradient of the maximization step."""
+        """The same as `evaluate`, with the gradient of the maximization."""
         log_prior = self.log_prior()
         (theta, log_likelihood, kl), ratio = self._infer(batch, beta_by_word.detach(), with_gradients=True)
-        # Both added parts are 0, and their gradients the ones that are wanted.
-        of_words = (ratio * (beta_by_word - beta_by_word.detach())).sum()
-        of_topics = torch.dot(theta.sum(0), log_prior - log_prior.detach())
-        return Evidence(theta, log_likelihood + of_words + of_topics, kl)
+        # What is added is 0, and its gradient the one that is wanted.
+        added = (ratio * (beta_by_word - beta_by_word.detach())).sum() + (
+            theta * (log_prior - log_prior.detach())
+        ).sum()
+        return Evidence(theta, log_likelihood + added, kl)
 
     @torch.no_grad()
     def _infer(self, batch: BowBatch, beta: Tensor, with_gradients: bool = False) -> tuple[Evidence, Tensor]:
         """What is known of whole documents, and the expected counts of words from topics over beta, [V, K]."""
-        joint = self._log_joint(batch, batch.counts, beta)
-        theta, log_prior = joint.softmax(-1), self.log_prior()
-        if not self.several:
+        joint, log_prior = self._log_joint(batch, batch.counts, beta), self.log_prior()
+        if self.several:
+            theta, ratio = self._rounds(batch, batch.counts, beta, joint, with_gradients)
+            total = (num_tokens(batch, batch.counts) + PRIOR_TOKENS)[:, None]
+            posterior = theta * total
+            # With q(theta) = Dirichlet(posterior) and the best q of the words' topics then: Blei et al. 2003, eq. 6.
+            strength = (posterior.digamma() - total.digamma()).exp()
+            probability = dots(batch, strength, beta).clamp(min=MIN_PROBABILITY)
+            log_likelihood = torch.dot(batch.counts.to(probability), probability.log())
+            kl = kl_between_dirichlets(posterior, PRIOR_TOKENS * log_prior.exp())
+        else:
+            theta = joint.softmax(-1)
+            ratio = sum_documents(batch, batch.counts, theta) / _at_least(beta) if with_gradients else beta
             # Of r and π: r log(r / π) − r + π, of which none is negative; the sum over topics is the divergence.
             kl = torch.special.xlogy(theta, theta) - theta * (log_prior + 1) + log_prior.exp()
             log_likelihood = joint.logsumexp(-1).sum() + kl.sum()
-            ratio = beta[:0]
-            if with_gradients:
-                ratio = sum_documents(batch, batch.counts, theta) / beta.clamp(min=MIN_PROBABILITY)
-            return Evidence(theta, log_likelihood, kl), ratio
-        theta, ratio = self._rounds(batch, batch.counts, beta, theta, with_gradients)
-        total = (num_tokens(batch, batch.counts) + PRIOR_TOKENS)[:, None]
-        posterior = theta * total
-        # With q(theta) = Dirichlet(posterior) and the best q of the words' topics then: Blei, Ng, Jordan 2003, eq. 6.
-        strength = (posterior.digamma() - total.digamma()).exp()
-        probability = dots(batch, strength, beta).clamp(min=MIN_PROBABILITY)
-        log_likelihood = torch.dot(batch.counts.to(probability), probability.log())
-        kl = kl_between_dirichlets(posterior, PRIOR_TOKENS * log_prior.exp())
         return Evidence(theta, log_likelihood, kl), ratio
 
     def _log_joint(self, batch: BowBatch, counts: Tensor, beta: Tensor) -> Tensor:
-        """Logarithms of p(document, topic) if it has one, [B, K]: the logsumexp is that of p(document)."""
-        return self.log_prior() + matmul(batch, counts, beta.clamp(min=MIN_PROBABILITY).log())
+        """Logarithms of p(document, topic) if it has one, [B, K]: their logsumexp is that of p(document)."""
+        return self.log_prior() + matmul(batch, counts, _at_least(beta).log())
 
-    @torch.no_grad()
     def _rounds(
-        self, batch: BowBatch, counts: Tensor, beta: Tensor, theta: Tensor, with_gradients: bool = False
+        self, batch: BowBatch, counts: Tensor, beta: Tensor, joint: Tensor, with_gradients: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """From theta to theta with several topics, and expected counts over beta as `_infer`; no array is [N, K]."""
-        prior = PRIOR_TOKENS * self.log_prior().exp()
-        total = (num_tokens(batch, counts) + PRIOR_TOKENS)[:, None]
+        """Theta with several topics, and expected counts over beta as `_infer`; no array here is [N, K]."""
+        log_prior, tokens = self.log_prior(), num_tokens(batch, counts)[:, None]
+        prior, total = PRIOR_TOKENS * log_prior.exp(), tokens + PRIOR_TOKENS
+        theta = (log_prior + (joint - log_prior) * (START_TOKENS / tokens).clamp(max=1)).softmax(-1)
         for _ in range(ROUNDS - 1):
-            weights = counts / dots(batch, theta, beta).clamp(min=MIN_PROBABILITY)
-            theta = (theta * sum_words(batch, weights, beta) + prior) / total
+            theta = (theta * sum_words(batch, counts / _at_least(dots(batch, theta, beta)), beta) + prior) / total
         # A word's own share q_vk is theta_k beta_vk / p: what the others leave is Σ_k (n_k + a_k) beta_vk less that.
-        squares = beta.square()
-        probability = dots(batch, theta, beta).clamp(min=MIN_PROBABILITY)
+        squares, probability = beta.square(), _at_least(dots(batch, theta, beta))
         known = theta * sum_words(batch, counts / probability, beta) + prior
-        others = (dots(batch, known, beta) - dots(batch, theta, squares) / probability).clamp(min=MIN_PROBABILITY)
-        weights = counts / others
+        weights = counts / _at_least(dots(batch, known, beta) - dots(batch, theta, squares) / probability)
         own = weights / probability
         expected = known * sum_words(batch, weights, beta) - theta * sum_words(batch, own, squares)
-        ratio = beta[:0]
+        ratio = beta
         if with_gradients:
             ratio = (sum_documents(batch, weights, known) - beta * sum_documents(batch, own, theta)).clamp(min=0)
         theta = expected.clamp(min=0) + prior
         return theta / theta.sum(-1, keepdim=True), ratio
+
+
+def _at_least(probability: Tensor) -> Tensor:
+    return probability.clamp(min=MIN_PROBABILITY)

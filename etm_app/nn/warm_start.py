@@ -26,7 +26,7 @@ def warm_start(
 
     rho: right singular vectors of the log-tf-idf document-word matrix times the singular values, normalized to length
     ``scale``. alpha: means of the documents' directions among these, by k-means of their directions in the first
-    `CLUSTERED_DIMENSIONS`, normalized likewise.
+    `CLUSTERED_DIMENSIONS`, less the mean of all documents, whose words are no topic's; normalized likewise.
 
     Args:
         counts: Training documents, at most `MAX_DOCUMENTS` of them, [D, V].
@@ -56,7 +56,8 @@ def warm_start(
         labels = clusters.fit_predict(_unit(weights @ _unit(words[:, :CLUSTERED_DIMENSIONS])))
         shape = (num_topics, num_documents)
         members = sp.csr_array((np.ones(num_documents, np.float32), (labels, np.arange(num_documents))), shape)
-        means = members @ _unit(weights @ rho)
+        places = _unit(weights @ rho)
+        means = (members @ places) / np.maximum(members.sum(axis=1), 1)[:, None] - places.mean(axis=0)
         found = np.linalg.norm(means, axis=1) > 0
         alpha[found] = means[found]
     return scale * rho, scale * _unit(alpha)
