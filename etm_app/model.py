@@ -16,9 +16,8 @@ from etm_app.checkpoint.old import take_old_names
 from etm_app.checkpoint.resume import check_state, compare_data
 from etm_app.data.batch import BowBatch
 from etm_app.data.corpus import BowDataset
-from etm_app.data.datamodule import training_set, vector_size_of
+from etm_app.data.datamodule import training_set
 from etm_app.data.digest import digest_of_data
-from etm_app.data.document_vectors import check_vector_size
 from etm_app.data.vocabulary import check_same_vocab
 from etm_app.errors import UserError
 from etm_app.evaluation import EvaluatedModel
@@ -87,8 +86,7 @@ class ETM(EvaluatedModel):
         embeddings: File with pre-trained word vectors that rho starts from: word2vec (text, or binary as ``.bin``),
             GloVe, fastText ``.vec``, each also as ``.gz``, or ``.npz`` with ``words`` and ``vectors``. Set rho_size to
             their dimensions. A warm start sets their length to embedding_scale and places the topics among them.
-        document_embeddings_size: E, dimensions of the documents' embeddings, 0 without; the command line takes it from
-            the data.
+        document_embeddings_size: E of the documents' embeddings, 0 without; the command line takes it from the data.
     """
 
     def __init__(
@@ -126,7 +124,7 @@ class ETM(EvaluatedModel):
         for name, size in sizes.items():
             if size < 1:
                 raise UserError(f"{name}: {size}; expected a whole number from 1.")
-        super().__init__(num_topics)
+        super().__init__(num_topics, document_embeddings_size)
         # What only matters while running stays out of checkpoints, where it would overrule the command line.
         self.save_hyperparameters(ignore=["optimizer", "lr_scheduler", "queries", "embeddings"])
         self.optimizer = optimizer
@@ -144,7 +142,6 @@ class ETM(EvaluatedModel):
         self.register_buffer("placed", torch.tensor(False))
         self.register_load_state_dict_pre_hook(take_old_names)  # type: ignore[no-untyped-call]
         self.vocab_size = vocab_size
-        self.document_embeddings_size = document_embeddings_size
         self.vocab: list[str] | None = None
         self.analyzer: dict[str, Any] | None = None  # how texts become words of the vocabulary: Analyzer's settings
         self.train_elbo = Elbo()
@@ -170,8 +167,6 @@ class ETM(EvaluatedModel):
         if vocab is not None:
             check_same_vocab(vocab, self.vocab if self.placed else None, self.vocab_size)
             self.analyzer = getattr(datamodule, "analyzer_settings", None)
-        if datamodule is not None:
-            check_vector_size(self.document_embeddings_size, vector_size_of(datamodule))
         if vocab is not None or self.vocab is None:
             self.vocab = list(vocab) if vocab is not None else [str(word) for word in range(self.vocab_size)]
         if stage != "predict":
