@@ -115,13 +115,8 @@ class ETM(EvaluatedModel):
         embeddings: Path | None = None,
         document_embeddings_size: NonNegativeInt = 0,
     ) -> None:
-        sizes = {
-            "num_topics": num_topics,
-            "t_hidden_size": t_hidden_size,
-            "rho_size": rho_size,
-            "vocab_size": vocab_size,
-        }
-        for name, size in sizes.items():
+        sizes = {"num_topics": num_topics, "t_hidden_size": t_hidden_size, "rho_size": rho_size}
+        for name, size in {**sizes, "vocab_size": vocab_size}.items():
             if size < 1:
                 raise UserError(f"{name}: {size}; expected a whole number from 1.")
         super().__init__(num_topics, document_embeddings_size)
