@@ -7,6 +7,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from etm_app.data.batch import BowBatch, as_batch
+from etm_app.data.document_vectors import check_vector_size
 from etm_app.metrics.elbo import Elbo
 from etm_app.metrics.perplexity import Perplexity
 from etm_app.metrics.usage import TopicUsage
@@ -24,18 +25,26 @@ class EvaluatedModel(TopicModel, LightningModule):
 
     Args:
         num_topics: K.
+        document_embeddings_size: E, dimensions of the embeddings that documents come with; 0 for none.
     """
 
-    def __init__(self, num_topics: int) -> None:
+    def __init__(self, num_topics: int, document_embeddings_size: int) -> None:
         super().__init__()
+        self.document_embeddings_size = document_embeddings_size
         self.elbo = Elbo()
         self.perplexity = Perplexity()
         self.usage = TopicUsage(num_topics)
         self._beta_by_word: Tensor | None = None  # during an evaluation
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> BowBatch:
-        """Turn dense counts [B, V] of a user's own LightningDataModule into a BowBatch."""
-        return as_batch(batch, self.vocab_size, training=bool(self.trainer.training))
+        """Turn dense counts [B, V] of a user's own LightningDataModule into a BowBatch.
+
+        Raises:
+            UserError: It has no document embeddings where the model takes some, or others than the model takes.
+        """
+        made = as_batch(batch, self.vocab_size, training=bool(self.trainer.training))
+        check_vector_size(self.document_embeddings_size, 0 if made.vectors is None else made.vectors.shape[1])
+        return made
 
     def on_validation_epoch_start(self) -> None:
         """Compute beta once for the whole evaluation."""

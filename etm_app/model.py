@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
@@ -64,6 +64,7 @@ class ETM(EvaluatedModel):
         embeddings: File with pre-trained word vectors that rho starts from: word2vec (text, or binary as ``.bin``),
             GloVe, fastText ``.vec``, each also as ``.gz``, or ``.npz`` with ``words`` and ``vectors``. Set rho_size to
             their dimensions. A warm start sets their length to embedding_scale and places the topics among them.
+        document_embeddings_size: E of the documents' embeddings, 0 without; the command line takes it from the data.
     """
 
     def __init__(
@@ -85,17 +86,13 @@ class ETM(EvaluatedModel):
         lr_scheduler: LRSchedulerCallable | None = None,
         queries: list[str] = [],  # noqa: B006 - shown by --help, never changed
         embeddings: Path | None = None,
+        document_embeddings_size: NonNegativeInt = 0,
     ) -> None:
-        sizes = {
-            "num_topics": num_topics,
-            "t_hidden_size": t_hidden_size,
-            "rho_size": rho_size,
-            "vocab_size": vocab_size,
-        }
-        for name, size in sizes.items():
+        sizes = {"num_topics": num_topics, "t_hidden_size": t_hidden_size, "rho_size": rho_size}
+        for name, size in {**sizes, "vocab_size": vocab_size}.items():
             if size < 1:
                 raise UserError(f"{name}: {size}; expected a whole number from 1.")
-        super().__init__(num_topics)
+        super().__init__(num_topics, document_embeddings_size)
         # What only matters while running stays out of checkpoints, where it would overrule the command line.
         self.save_hyperparameters(ignore=["optimizer", "lr_scheduler", "queries", "embeddings"])
         self.optimizer = optimizer

@@ -1,17 +1,18 @@
 """What a trained model tells: of its topics and words, and of documents."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from etm_app.data.batch import BowBatch, sparse_batches
+from etm_app.data.document_vectors import as_vectors
 from etm_app.data.text.analyzer import Analyzer
 from etm_app.errors import UserError
 from etm_app.nn.anchor import Anchor
@@ -37,6 +38,7 @@ class TopicModel(nn.Module):
         anchor: Where these were placed in the beginning.
         placed: Whether they were, a bool: they are not placed again.
         vocab_size: V.
+        document_embeddings_size: E, dimensions of the embeddings that documents come with; 0 for none.
         vocab: The V words, once they are known.
         analyzer: How texts are cut into them, where the model was trained on texts: settings of an `Analyzer`.
     """
@@ -48,20 +50,27 @@ class TopicModel(nn.Module):
     anchor: Anchor
     placed: Tensor
     vocab_size: int
+    document_embeddings_size: int
     vocab: list[str] | None
     analyzer: dict[str, Any] | None
 
-    def theta(self, documents: BowBatch | Tensor | NDArray[Any] | sp.sparray | sp.spmatrix) -> Tensor:
+    def theta(
+        self,
+        documents: BowBatch | Tensor | NDArray[Any] | sp.sparray | sp.spmatrix,
+        embeddings: ArrayLike | Tensor | None = None,
+    ) -> Tensor:
         """Topic proportions of documents, by their posterior: its mean; with an encoder softmax of delta's mean.
 
         Args:
             documents: A batch, or counts [D, V]: dense, or a sparse matrix of SciPy's.
+            embeddings: Of the documents [D, E], for a model that was trained with such; a batch may have them itself.
 
         Returns:
             [D, K]; for an empty document those of the prior.
 
         Raises:
-            UserError: Counts of another width, or that are no counts.
+            UserError: Counts of another width, or that are no counts; embeddings of another shape, not finite, or where
+                the model takes none, or none where it takes some.
         """
         if sp.issparse(documents):
             batches = list(sparse_batches(documents, self.vocab_size, BATCH))
@@ -69,13 +78,27 @@ class TopicModel(nn.Module):
             batches = [documents]
         else:
             batches = [BowBatch.from_dense(torch.as_tensor(documents), self.vocab_size, training=False)]
+        if embeddings is None and isinstance(documents, BowBatch):
+            embeddings = documents.vectors
+        vectors = as_vectors(embeddings, sum(map(len, batches)), self.document_embeddings_size)
         was_training = self.training
         self.eval()
         with torch.no_grad():
             beta = self.topics()
-            theta = torch.cat([self.theta_of_batch(batch.to(self.rho.device), beta) for batch in batches])
+            theta = torch.cat([self.theta_of_batch(batch, beta) for batch in self._here(batches, vectors)])
         self.train(was_training)
         return theta
+
+    def _here(self, batches: Iterable[BowBatch], vectors: NDArray[Any] | None) -> Iterator[BowBatch]:
+        """Copies of batches on the model's device, with their vectors."""
+        start = 0
+        for batch in batches:
+            here = batch.to(self.rho.device)
+            if vectors is not None:
+                own = np.array(vectors[start : start + len(batch)], np.float32)
+                here.vectors = torch.from_numpy(own).to(self.rho.device)
+            start += len(batch)
+            yield here
 
     def theta_of_batch(self, batch: BowBatch, beta_by_word: Tensor) -> Tensor:
         """Topic proportions of a batch, [B, K], as `theta`, with topics [V, K] that are known already."""
@@ -93,20 +116,26 @@ class TopicModel(nn.Module):
         assert posterior is not None
         return posterior
 
-    def transform(self, texts: Iterable[str], tokenizer: str | None = None) -> NDArray[np.float32]:
+    def transform(
+        self,
+        texts: Iterable[str],
+        tokenizer: str | None = None,
+        embeddings: ArrayLike | Tensor | None = None,
+    ) -> NDArray[np.float32]:
         """Topic proportions of texts, cut into words as those that the model was trained on.
 
         Args:
             texts: Any number of documents.
             tokenizer: Import path of the function that cut the texts in training, where one did: it is imported only
                 if it is named here.
+            embeddings: Of the texts [D, E], for a model that was trained with such.
 
         Returns:
             [D, K]; for a text without a word of the vocabulary those of the prior.
 
         Raises:
             UserError: One text instead of several, or something that is no text; or the model was trained on counts,
-                or by another tokenizer.
+                or by another tokenizer; or embeddings that `theta` refuses.
         """
         if isinstance(texts, str):
             raise UserError("transform: one text; expected several, or a list of one: transform([text]).")
@@ -121,12 +150,14 @@ class TopicModel(nn.Module):
                 raise UserError(
                     f"transform: text {place} is a {type(text).__name__}; expected str, or None for no text."
                 )
+        vectors = as_vectors(embeddings, len(given), self.document_embeddings_size)
         documents = pl.Series(given, dtype=pl.String).fill_null("")
         theta = [np.zeros((0, len(self.alpha)), np.float32)]
         for part in documents.to_frame("text").with_row_index("row").iter_slices(BATCH):
             counted = analyzer.count(part["text"], numbers, part["row"])
             batch = BowBatch.from_csr(counted.indptr, counted.indices, counted.counts, self.vocab_size)
-            theta.append(self.theta(batch.to(self.rho.device)).float().cpu().numpy())
+            own = None if vectors is None else vectors[part["row"][0] :][: len(part)]
+            theta.append(self.theta(batch, own).float().cpu().numpy())
         return np.concatenate(theta)
 
     @property

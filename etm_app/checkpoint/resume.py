@@ -68,8 +68,9 @@ def compare_data(checkpoint: dict[str, Any], trainer: Trainer, digest: str | Non
             state = states.pop(callback.state_key, {})
             best = best or (state.get("monitor") and state.get("best_model_path")) or ""
     rank_zero_info(
-        "Data: other documents than those of the checkpoint, so perplexities do not compare: what is best, and when to "
-        f"stop, is found anew from here on.{f' The best model on those before stays in {best}.' if best else ''}"
+        "Data: other documents, or embeddings of them, than those of the checkpoint, so perplexities do not compare: "
+        "what is best, and when to stop, is found anew from here on."
+        f"{f' The best model on those before stays in {best}.' if best else ''}"
     )
 
 

@@ -77,6 +77,7 @@ class CheckingTrainer(Trainer):
             num_steps = None
         embeddings = read_vectors(model.embeddings, corpus.vocab, model.rho.shape[1])
         coverage = "" if embeddings is None else f"{embeddings.coverage}, in {model.embeddings}"
+        vectors = datamodule.vector_file if isinstance(datamodule, BowDataModule) else None
         memory, available = memory_of(model), _available(self.strategy.root_device)
         console = make_console()
         for shown in (
@@ -84,7 +85,7 @@ class CheckingTrainer(Trainer):
             _lengths(statistics.splits["train"].lengths),
             _vocabulary(statistics),
             _frequent(statistics, corpus.vocab),
-            _training(self, model, num_steps, memory, available, coverage),
+            _training(self, model, num_steps, memory, available, coverage, "" if vectors is None else str(vectors)),
         ):
             console.print(shown)
             console.print()
@@ -201,6 +202,7 @@ def _training(
     memory: dict[str, int],
     available: int | None,
     coverage: str,
+    vectors: str,
 ) -> Table:
     table = Table(title="Training", title_justify="left", show_header=False)
     table.add_row("topics", f"{len(model.topics.alpha):,}")
@@ -220,6 +222,8 @@ def _training(
     table.add_row("memory, beside the data", f"about {_size(sum(memory.values()))} ({parts_of_memory})")
     if coverage:
         table.add_row("pre-trained vectors", coverage)
+    if vectors:
+        table.add_row("document embeddings", vectors)
     table.add_row("device", f"{trainer.strategy.root_device}{'' if available is None else f' with {_size(available)}'}")
     return table
 

@@ -41,7 +41,8 @@ from etm_app.cli.help import HelpFormatter, show_data_module
 from etm_app.cli.inside import let_sigterm_end_the_run
 from etm_app.cli.interrupts import Interrupted
 from etm_app.cli.parser import Parser
-from etm_app.data.datamodule import BowDataModule
+from etm_app.data.datamodule import BowDataModule, vector_size_of
+from etm_app.data.document_vectors import check_vector_size
 from etm_app.data.text.advice import advice
 from etm_app.data.text.texts import TextDataModule
 from etm_app.errors import UserError
@@ -81,6 +82,9 @@ class ETMCLI(LightningCLI):
         parser.add_lightning_class_args(Report, "report")
         parser.add_lightning_class_args(ThetaWriter, "prediction")
         parser.link_arguments("data", "model.vocab_size", compute_fn=self._vocab_size, apply_on="instantiate")
+        parser.link_arguments(
+            "data", "model.document_embeddings_size", compute_fn=vector_size_of, apply_on="instantiate"
+        )
         parser.set_defaults(
             {
                 # In the trainer's own list, so that a config can leave it out: `callbacks: null`.
@@ -141,6 +145,9 @@ class ETMCLI(LightningCLI):
                 )
         if self._checkpoint is not None and self._checkpoint["vocab"] is not None and isinstance(data, BowDataModule):
             data.use(self._checkpoint["vocab"], self._checkpoint.get("analyzer"))
+        if self._checkpoint is not None:  # before any text is counted
+            trained = hyperparameters(self._checkpoint).get("document_embeddings_size", 0)
+            check_vector_size(trained, vector_size_of(data))
         return vocab_size_of(data)
 
     def before_instantiate_classes(self) -> None:

@@ -53,6 +53,7 @@ class BowBatch:
         by_word: The same non-zeros sorted by word, where gradients are wanted; else None.
         documents: Who they are, for predictions: ``row`` (number in the input), ``id`` and, where they are known,
             ``split``, ``label`` and ``oov_rate`` (share of a document's words that are not in the vocabulary).
+        vectors: Their embeddings, float32 [B, E], where the data have such; else None.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class BowBatch:
         first_half: Tensor | None = None,
         by_word: ByWord | None = None,
         documents: pl.DataFrame | None = None,
+        vectors: Tensor | None = None,
     ) -> None:
         self.indptr = indptr
         self.indices = indices
@@ -74,6 +76,7 @@ class BowBatch:
         self.first_half = first_half
         self.by_word = by_word
         self.documents = documents
+        self.vectors = vectors
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -168,6 +171,7 @@ class BowBatch:
             None if self.first_half is None else function(self.first_half),
             None if self.by_word is None else ByWord(*map(function, self.by_word)),
             self.documents,
+            None if self.vectors is None else function(self.vectors),
         )
 
 

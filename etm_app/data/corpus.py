@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
+import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from etm_app.data.batch import LARGEST_COUNT, BowBatch, are_counts
 from etm_app.data.completion import first_half
+from etm_app.data.document_vectors import DocumentVectors
 from etm_app.data.vocabulary import check_vocab
 from etm_app.errors import UserError
 
@@ -77,8 +79,10 @@ class BowCorpus:
             in it.
         halves: Tokens of each count in the first half for document completion, int32 [N], where the source
             comes with halves; else they are drawn (`etm_app.data.completion`).
-        meta: Where the counts come from: source, analyser settings, what was dropped. Simple values.
+        meta: Where the counts come from: source, analyser settings, what was dropped. Simple values. With them, where
+            records of the input were left out, their number with these, ``num_records``.
         beginnings: Of the documents' texts, where it was made from texts; see `excerpts`.
+        vectors: Embeddings of the documents, where there are such; they are not saved with it.
     """
 
     indptr: NDArray[np.int64]
@@ -89,6 +93,7 @@ class BowCorpus:
     halves: NDArray[np.int32] | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     beginnings: Excerpts | None = None
+    vectors: DocumentVectors | None = None
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -420,6 +425,8 @@ class BowDataset(Dataset[BowBatch]):
             if "row" not in documents.columns:
                 documents = documents.with_columns(row=pl.Series(rows))
             batch.documents = documents.select("row", pl.exclude("row"))
+        if self.corpus.vectors is not None:
+            batch.vectors = torch.from_numpy(self.corpus.vectors.take(rows))
         return batch
 
     def sample(self, size: int) -> "BowDataset":
@@ -451,3 +458,7 @@ class BowDataset(Dataset[BowBatch]):
         """All documents as a sparse matrix [n, V]."""
         indptr, indices, counts, _ = self.corpus.select(self.rows)
         return sp.csr_array((counts, indices, indptr), shape=(len(self), self.corpus.vocab_size))
+
+    def vectors(self) -> NDArray[np.float32] | None:
+        """The embeddings of all documents, float32 [n, E], where the corpus has such."""
+        return None if self.corpus.vectors is None else self.corpus.vectors.take(self.rows)

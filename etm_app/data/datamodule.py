@@ -3,6 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -14,17 +15,19 @@ import scipy.sparse as sp
 import torch
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
+from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.utils.data import DataLoader, Sampler
 
 from etm_app.data.batch import BowBatch, as_batch
 from etm_app.data.cache import prepared
 from etm_app.data.corpus import SPLITS, BowCorpus, BowDataset
+from etm_app.data.document_vectors import VectorFile
 from etm_app.data.resident import ResidentDataset
 from etm_app.data.shuffle import EpochShuffle
 from etm_app.errors import UserError
 
-__all__ = ["BowDataModule", "WrittenDataModule", "corpus_of", "held_out_set", "training_set"]
+__all__ = ["BowDataModule", "WrittenDataModule", "corpus_of", "held_out_set", "training_set", "vector_size_of"]
 
 
 class BowDataModule(LightningDataModule, ABC):
@@ -42,11 +45,19 @@ class BowDataModule(LightningDataModule, ABC):
             unless the corpus is read from a slow disk. A GPU with room for the corpus slices them itself.
         cache_dir: Folder for prepared corpora and downloads.
         seed: Of the order of the training documents and of random splits.
+        document_embeddings: File with a vector for each document, which any encoder has made of its text: ``.npy`` with
+            a matrix [documents, dimensions], or ``.parquet`` with a column ``embedding`` or ``dim_0`` to the last. In
+            Parquet a column ``id``, or one called as that of the documents' names, says whose a vector is. Without it,
+            and in .npy, each row is the record of the input with its number, as in the table that predict writes: over
+            all files in order, those for validation and then those for testing last; records that are left out have
+            rows too.
     """
 
     # Of the prepared corpora. Raise it where the code makes other counts, words or documents of the same sources and
     # arguments: what was kept before is then made again. tests/data/test_formats.py reminds of it.
     FORMAT: ClassVar[int] = 1
+
+    id_columns: Sequence[str] = ("id",)  # how a table may call the names of the documents
 
     def __init__(
         self,
@@ -55,6 +66,7 @@ class BowDataModule(LightningDataModule, ABC):
         num_workers: int = 0,
         cache_dir: Path = Path("~/.cache/etm_app"),
         seed: int = 0,
+        document_embeddings: Path | None = None,
     ) -> None:
         super().__init__()
         # Plain ints, checked here: jsonargparse cannot hand its PositiveInt on to a user's class with an int argument.
@@ -69,6 +81,7 @@ class BowDataModule(LightningDataModule, ABC):
         self.num_workers = num_workers
         self.cache_dir = cache_dir
         self.seed = seed
+        self.document_embeddings = document_embeddings
 
     @abstractmethod
     def build(self) -> BowCorpus:
@@ -95,8 +108,10 @@ class BowDataModule(LightningDataModule, ABC):
         """The corpus: built, or opened where it was built before.
 
         Raises:
-            UserError: It has no training document with a word in the vocabulary.
+            UserError: It has no training document with a word in the vocabulary; or its vectors are not those of its
+                documents.
         """
+        vectors = self.vector_file  # first, as it is opened at once
         key = self.cache_key()
         corpus = self.build() if key is None else self._cached(key)
         train = corpus.rows("train")
@@ -105,7 +120,28 @@ class BowDataModule(LightningDataModule, ABC):
                 f"data: {type(self).__name__} has no training document left ({len(corpus)} documents, "
                 f"{corpus.vocab_size} words in the vocabulary); expected at least one with a word in the vocabulary."
             )
+        if vectors is not None:
+            num_records = corpus.meta.get("num_records", len(corpus))
+            corpus = replace(corpus, vectors=vectors.of(corpus.documents, num_records))
         return corpus
+
+    @cached_property
+    def vector_file(self) -> VectorFile | None:
+        """The file with the documents' vectors, opened; None where there is none.
+
+        Raises:
+            UserError: It is not there, damaged, or holds something else.
+        """
+        if self.document_embeddings is None:
+            return None
+        file = VectorFile(self.document_embeddings, self.id_columns)
+        rank_zero_info(f"Document embeddings: {file}")
+        return file
+
+    @property
+    def document_embeddings_size(self) -> int:
+        """E, dimensions of the documents' vectors, 0 without; the model's size is linked to it."""
+        return 0 if self.vector_file is None else self.vector_file.size
 
     def _cached(self, key: dict[str, Any]) -> BowCorpus:
         # Another class of this name may count otherwise.
@@ -255,6 +291,11 @@ def held_out_set(datamodule: LightningDataModule | None, vocab_size: int) -> Bow
     corpus = corpus_of(datamodule, vocab_size, ("val",))
     held_out = BowDataset(corpus, corpus.rows("val"), with_halves=True)
     return held_out if held_out.counts().nnz else None
+
+
+def vector_size_of(datamodule: LightningDataModule) -> int:
+    """The dimensions of the embeddings that the documents of any data module have; 0 where they have none."""
+    return datamodule.document_embeddings_size if isinstance(datamodule, BowDataModule) else 0
 
 
 def corpus_of(datamodule: LightningDataModule, vocab_size: int, splits: Sequence[str] = SPLITS) -> BowCorpus:

@@ -17,7 +17,7 @@ SIZE = 16  # bytes of a document's own digest
 
 
 def documents_digest(parts: Iterable[BowDataset], vocab: Sequence[str]) -> str:
-    """Digest of counted documents, part by part.
+    """Digest of counted documents, and of their vectors where they have such, part by part.
 
     In a part their order does not matter: loaders of a user's own may shuffle, and no measure depends on it.
 
@@ -31,9 +31,11 @@ def documents_digest(parts: Iterable[BowDataset], vocab: Sequence[str]) -> str:
         for some in part.parts():
             indptr, indices, counts, _ = some.corpus.select(some.rows)
             entries = np.stack((indices, counts), axis=1)
-            of_documents += [
-                blake2b(entries[first:end].data, digest_size=SIZE).digest() for first, end in pairwise(indptr.tolist())
-            ]
+            own = [blake2b(entries[first:end].data, digest_size=SIZE) for first, end in pairwise(indptr.tolist())]
+            if (vectors := some.vectors()) is not None:
+                for of_document, vector in zip(own, vectors, strict=True):
+                    of_document.update(vector.data)
+            of_documents += [of_document.digest() for of_document in own]
         documents = np.array(of_documents, f"S{SIZE}")
         documents.sort()
         digest.update(len(part).to_bytes(8, "little"))

@@ -12,6 +12,7 @@ from etm_app.data.corpus import BowDataset
 __all__ = ["ResidentDataset"]
 
 BYTES_PER_COUNT = 8  # word and count
+BYTES_PER_DIMENSION = 4
 
 
 class ResidentDataset(Dataset[BowBatch]):
@@ -29,6 +30,13 @@ class ResidentDataset(Dataset[BowBatch]):
         self.indices = torch.from_numpy(indices).to(device)
         self.counts = torch.from_numpy(counts).to(device)
         self.vocab_size = dataset.corpus.vocab_size
+        self.vectors: torch.Tensor | None = None
+        if (vectors := dataset.corpus.vectors) is not None:
+            self.vectors = torch.empty((len(dataset), vectors.size), device=device)
+            start = 0
+            for part in dataset.parts():  # all of them are never in the memory of the host
+                self.vectors[start : start + len(part)] = torch.from_numpy(vectors.take(part.rows))
+                start += len(part)
 
     @staticmethod
     def fits(dataset: BowDataset, device: torch.device) -> bool:
@@ -36,8 +44,9 @@ class ResidentDataset(Dataset[BowBatch]):
         if device.type != "cuda":
             return False
         lengths = dataset.corpus.indptr[dataset.rows + 1] - dataset.corpus.indptr[dataset.rows]
+        size = 0 if dataset.corpus.vectors is None else dataset.corpus.vectors.size
         free, _ = torch.cuda.mem_get_info(device)
-        return bool(BYTES_PER_COUNT * lengths.sum() <= free / 4)
+        return bool(BYTES_PER_COUNT * lengths.sum() + BYTES_PER_DIMENSION * size * len(dataset) <= free / 4)
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -48,8 +57,9 @@ class ResidentDataset(Dataset[BowBatch]):
         lengths = self.indptr[rows + 1] - self.indptr[rows]
         bounds = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
         size, device = int(bounds[-1]), self.indices.device
-        # One small transfer: where the documents start in the corpus and in the batch.
-        starts, indptr = torch.from_numpy(np.stack((np.append(self.indptr[rows], 0), bounds))).to(device)
+        # One small transfer: where the documents start in the corpus and in the batch, and their numbers.
+        numbers = np.stack((np.append(self.indptr[rows], 0), bounds, np.append(rows, 0)))
+        starts, indptr, at = torch.from_numpy(numbers).to(device)
         spans = indptr.diff()
         shift = torch.repeat_interleave((starts - indptr)[:-1], spans, output_size=size)
         where = torch.arange(size, device=device) + shift
@@ -61,4 +71,12 @@ class ResidentDataset(Dataset[BowBatch]):
             documents[order].int(),
             order,
         )
-        return BowBatch(indptr.int(), indices, counts, self.vocab_size, int(np.count_nonzero(lengths)), by_word=by_word)
+        return BowBatch(
+            indptr.int(),
+            indices,
+            counts,
+            self.vocab_size,
+            int(np.count_nonzero(lengths)),
+            by_word=by_word,
+            vectors=None if self.vectors is None else self.vectors[at[:-1]],
+        )

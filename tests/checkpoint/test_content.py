@@ -184,6 +184,10 @@ ATTACKS: dict[str, tuple[dict[str, Any], str]] = {
     "embeddings": ({"hyper_parameters": {"embeddings": "/etc/passwd"}}, "hyper_parameters.embeddings"),
     "argument that is not there": ({"hyper_parameters": {"no_such": 1}}, "hyper_parameters.no_such"),
     "topics beyond count": ({"hyper_parameters": {"num_topics": 10**12}}, "num_topics 1,000,000,000,000"),
+    "embeddings of documents below nothing": (
+        {"hyper_parameters": {"document_embeddings_size": -1}},
+        "hyper_parameters.document_embeddings_size",
+    ),
     "yes for a number": ({"hyper_parameters": {"num_topics": True}}, "num_topics"),
     "other words": ({"vocab": [str(word) for word in range(7)]}, "vocab has 7 words"),
     "numbers for words": ({"vocab": list(range(len(VOCAB)))}, "vocab"),

@@ -68,6 +68,7 @@ def test_batches_for_evaluation_have_halves_instead(x: NDArray[np.int64]) -> Non
 @pytest.mark.parametrize("training", [True, False])
 def test_batches_travel(training: bool) -> None:
     batch = from_dense(np.array([[0, 2, 1], [0, 0, 0], [4, 0, 0]]), training=training)
+    batch.vectors = torch.arange(6.0).reshape(3, 2)
     assert contents(pickle.loads(pickle.dumps(batch))) == contents(batch)
     assert contents(batch.to("cpu")) == contents(batch)
     moved = batch.to("meta")

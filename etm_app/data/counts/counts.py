@@ -85,6 +85,7 @@ class CountsDataModule(WrittenDataModule):
         self.test_path = test_path
         self.documents = documents
         self.columns = (document_column, term_column, count_column)
+        self.id_columns = (document_column, "id")
         self.first_word = first_word
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction

@@ -9,7 +9,7 @@ from etm_app.data.corpus import SPLITS
 from etm_app.data.text.reader import TextReader
 from etm_app.errors import UserError
 
-__all__ = ["documents_of"]
+__all__ = ["documents_of", "num_records"]
 
 SPLIT_NAMES = {**dict(zip(SPLITS, SPLITS, strict=True)), "validation": "val", "valid": "val", "dev": "val"}
 
@@ -55,6 +55,11 @@ def documents_of(readers: Mapping[str, TextReader]) -> Iterator[pl.DataFrame]:
             f"Text: skipped {len(skipped):,} rows that cannot be read, beside {num_documents:,} documents: "
             f"{'; '.join(skipped[:3])}{more}"
         )
+
+
+def num_records(readers: Mapping[str, TextReader]) -> int:
+    """Records that were read so far, those with it that were left out."""
+    return sum(reader.num_rows for reader in readers.values())
 
 
 def _splits(given: pl.Series, column: str) -> pl.Series:

@@ -19,7 +19,7 @@ from etm_app.data.datamodule import WrittenDataModule
 from etm_app.data.splits import check_fractions, draw_splits
 from etm_app.data.text.analyzer import WORD, Analyzer, Normalization, Strip, read_stop_words
 from etm_app.data.text.csv_reader import check_separator
-from etm_app.data.text.documents import documents_of
+from etm_app.data.text.documents import documents_of, num_records
 from etm_app.data.text.reader import FORMATS, TextReader
 from etm_app.data.text.reading import Format, OnBadRows
 from etm_app.data.text.sources import STDIN, in_utf8
@@ -76,7 +76,7 @@ class TextDataModule(WrittenDataModule):
         kwargs: Those of BowDataModule.
     """
 
-    FORMAT = 1
+    FORMAT = 2
 
     def __init__(
         self,
@@ -120,6 +120,8 @@ class TextDataModule(WrittenDataModule):
             )
         columns = {"text": text_column, "id": id_column, "label": label_column, "split": split_column}
         self.columns = {what: column for what, column in columns.items() if column is not None}
+        if id_column is not None:
+            self.id_columns = (id_column, "id")
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
         self.format = format
@@ -212,9 +214,10 @@ class TextDataModule(WrittenDataModule):
         names = ", ".join(name for files in self.files.values() for name in files)
         rank_zero_info(f"Corpus: counting the words of {names}; once, the counts are kept.")
         tables: list[pl.DataFrame] = []
+        readers = self._readers()
 
         def documents_with_texts() -> Iterator[pl.DataFrame]:
-            for batch in self._batches():
+            for batch in documents_of(readers):
                 tables.append(batch.drop("text"))
                 writer.append_excerpts(Excerpts.of(self.vectorizer.analyzer.beginnings(batch["text"])))
                 yield batch
@@ -229,6 +232,8 @@ class TextDataModule(WrittenDataModule):
                 vocab, report = counted.choose(documents["split"].to_list())
                 for chunk in counted.chunks():
                     writer.append(*chunk)
+            if (records := num_records(readers)) > len(documents):
+                report["num_records"] = records
             writer.finish(vocab, documents, {"source": names, **report})
         rank_zero_info(
             f"Corpus: {len(documents):,} documents, {len(vocab):,} words; {report['empty_documents']:,} documents have "
@@ -256,8 +261,8 @@ class TextDataModule(WrittenDataModule):
             Path(given).rename(copy)
         return copy
 
-    def _batches(self, *, once: bool = False) -> Iterator[pl.DataFrame]:
-        return documents_of({split: self._reader(split, once=once) for split in self.files})
+    def _readers(self, *, once: bool = False) -> dict[str, TextReader]:
+        return {split: self._reader(split, once=once) for split in self.files}
 
     def _with_splits(self, documents: pl.DataFrame) -> pl.DataFrame:
         """With a ``split`` for each document: random ones among those that are to train."""
@@ -277,8 +282,8 @@ class _Stream(IterableDataset[BowBatch]):
         self.data = data
 
     def __iter__(self) -> Iterator[BowBatch]:
-        data = self.data
-        numbers = pl.Enum(data.vocab)
+        data, vectors = self.data, self.data.vector_file
+        numbers, readers = pl.Enum(data.vocab), data._readers(once=True)
 
         def batch_of(documents: pl.DataFrame) -> BowBatch:
             counted = data.vectorizer.analyzer.count(documents["text"], numbers, documents["row"])
@@ -293,11 +298,24 @@ class _Stream(IterableDataset[BowBatch]):
         rank, size = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if several else (0, 1)
         if size > 1 and any(STDIN in files for files in data.files.values()):
             raise UserError(f"data.files: {STDIN} in {size} processes; expected one: --trainer.devices 1.")
-        mine = (documents for number, documents in enumerate(self._documents()) if number % size == rank)
-        yield from in_parallel(batch_of, mine)
+        mine = (documents for number, documents in enumerate(self._documents(readers)) if number % size == rank)
+        counted = in_parallel(batch_of, mine)
+        if vectors is None:
+            yield from counted
+            return
+        used = np.zeros(vectors.num_rows, bool)
+        for batch in counted:
+            assert batch.documents is not None
+            places = vectors.places(batch.documents)
+            used[places] = True
+            batch.vectors = torch.from_numpy(vectors.take(places))
+            yield batch
+        vectors.check_number(num_records(readers))
+        if size == 1:  # others use the rest
+            vectors.say_unused(int(used.sum()))
 
-    def _documents(self) -> Iterator[pl.DataFrame]:
-        for documents in self.data._batches(once=True):
+    def _documents(self, readers: dict[str, TextReader]) -> Iterator[pl.DataFrame]:
+        for documents in documents_of(readers):
             yield from documents.iter_slices(self.data.batch_size)
 
 

@@ -1,0 +1,207 @@
+"""Document embeddings on the command line and from Python: what was trained with them is used with them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.typing import NDArray
+from pytorch_lightning import Trainer
+from torch import Tensor
+
+from etm_app.cli.main import ETMCLI, main
+from etm_app.data.batch import BowBatch
+from etm_app.data.text.texts import TextDataModule
+from etm_app.errors import UserError
+from etm_app.model import ETM
+from tests.conftest import SMALL
+from tests.test_new_documents import texts
+
+Error = Callable[[Callable[[], object]], str]
+
+SIZE = 3
+TEXTS = texts(60, 3)
+VECTORS = np.random.default_rng(0).normal(size=(60, SIZE)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("embedded")
+    pl.DataFrame({"id": [f"n{row}" for row in range(60)], "text": TEXTS}).write_csv(path / "a.csv")
+    np.save(path / "x.npy", VECTORS)
+    np.save(path / "wider.npy", np.ones((60, SIZE + 1)))
+    np.save(path / "others.npy", VECTORS + np.float32(1))
+    shuffled = pl.DataFrame({"id": [f"n{row}" for row in range(60)], "embedding": VECTORS.tolist()})
+    shuffled.sample(fraction=1.0, shuffle=True, seed=1).write_parquet(path / "x.parquet")
+    return path
+
+
+def run(folder: Path, subcommand: str, *args: object) -> ETMCLI:
+    data = [f"--data.files={folder / 'a.csv'}", "--data.min_df=1", "--data.id_column=id"]
+    sizes = ["--data.batch_size=16", "--data.steps_per_epoch=null"]
+    where = [f"--trainer.default_root_dir={folder / 'runs'}", f"--data.cache_dir={folder / 'cache'}"]
+    return main([subcommand, "--data=TextDataModule", *data, *sizes, *where, *SMALL, *map(str, args)])
+
+
+def best_of(cli: ETMCLI, name: str = "best") -> Path:
+    return Path(cli.trainer.log_dir) / "checkpoints" / f"{name}.ckpt"
+
+
+@pytest.fixture(scope="module")
+def embedded(folder: Path) -> Path:
+    """A checkpoint that was trained with embeddings of the documents."""
+    return best_of(run(folder, "fit", f"--data.document_embeddings={folder / 'x.npy'}"))
+
+
+@pytest.fixture(scope="module")
+def plain(folder: Path) -> Path:
+    """One that was trained without."""
+    return best_of(run(folder, "fit"))
+
+
+@pytest.fixture
+def inferred(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """The vectors of all batches whose topics are found from here on."""
+    found: list[Tensor] = []
+    theta_of_batch = ETM.theta_of_batch
+
+    def note(self: ETM, batch: BowBatch, beta_by_word: Tensor) -> Tensor:
+        assert batch.vectors is not None
+        found.extend(batch.vectors.cpu())
+        return theta_of_batch(self, batch, beta_by_word)
+
+    monkeypatch.setattr(ETM, "theta_of_batch", note)
+    return found
+
+
+def as_array(vectors: list[Tensor]) -> NDArray[np.float32]:
+    return np.array([vector.tolist() for vector in vectors], np.float32)
+
+
+def test_a_checkpoint_knows_their_size(embedded: Path, plain: Path) -> None:
+    sizes = [ETM.load_from_checkpoint(path).document_embeddings_size for path in (embedded, plain)]
+    assert sizes == [SIZE, 0]
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.parquet"])
+def test_new_documents_have_theirs(folder: Path, embedded: Path, inferred: list[Tensor], name: str) -> None:
+    path = folder / "theta.csv"
+    given = [f"--data.document_embeddings={folder / name}", f"--prediction.path={path}"]
+    run(folder, "predict", f"--ckpt_path={embedded}", *given)
+    np.testing.assert_array_equal(as_array(inferred), VECTORS)
+    theta = pl.read_csv(path).select("^theta_.*$").to_numpy()
+    inferred.clear()
+    model = ETM.load_from_checkpoint(embedded)
+    np.testing.assert_allclose(model.transform(TEXTS, embeddings=VECTORS), theta, atol=1e-6)
+    np.testing.assert_array_equal(as_array(inferred), VECTORS)
+
+
+def test_theta_takes_them_with_any_kind_of_counts(
+    folder: Path, embedded: Path, inferred: list[Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etm_app.topic_model.BATCH", 7)
+    data = TextDataModule(
+        str(folder / "a.csv"),
+        min_df=1,
+        cache_dir=folder / "cache",
+        document_embeddings=folder / "x.npy",
+        val_fraction=0,
+    )
+    training_set = data.training_set()
+    vectors = VECTORS[training_set.rows]
+    model = ETM.load_from_checkpoint(embedded)
+    assert model.vocab is not None
+    counts = training_set.counts()[:, [data.vocab.index(word) for word in model.vocab]]
+    (batch,) = training_set.batches(len(training_set))
+    kept = batch.vectors
+    for documents in (counts, counts.toarray()):
+        model.theta(documents, vectors)
+        np.testing.assert_array_equal(as_array(inferred), vectors)
+        inferred.clear()
+        for mistake in (None, vectors[1:], vectors[:, 1:]):
+            with pytest.raises(UserError, match=r"^embeddings: "):
+                model.theta(documents, mistake)
+    model.theta(batch)
+    np.testing.assert_array_equal(as_array(inferred), vectors)
+    inferred.clear()
+    model.theta(batch, vectors + np.float32(1))
+    np.testing.assert_array_equal(as_array(inferred), vectors + np.float32(1))
+    assert batch.vectors is kept
+    with pytest.raises(UserError, match=r"^embeddings: none"):
+        model.transform(TEXTS)
+    with pytest.raises(UserError, match=r"\[59, 3\] for 60 documents"):
+        model.transform(TEXTS, embeddings=VECTORS[1:])
+
+
+def test_a_model_without_takes_none(plain: Path) -> None:
+    model = ETM.load_from_checkpoint(plain)
+    assert model.transform(TEXTS[:2]).shape == (2, 4)
+    with pytest.raises(UserError, match="trained without document embeddings"):
+        model.transform(TEXTS, embeddings=VECTORS)
+
+
+MISTAKES = {
+    "none": ("embedded", None, ["none", "embeddings of 3 dimensions", "--data.document_embeddings"]),
+    "of another width": ("embedded", "wider.npy", ["4 dimensions", "embeddings of 3 dimensions", "same encoder"]),
+    "not wanted": ("plain", "x.npy", ["3 dimensions", "without document embeddings", "leave it out"]),
+}
+
+
+@pytest.mark.parametrize("subcommand", ["fit", "check", "test", "predict"])
+@pytest.mark.parametrize(("trained", "name", "parts"), MISTAKES.values(), ids=MISTAKES)
+def test_others_than_in_training_are_refused(
+    folder: Path,
+    error: Error,
+    request: pytest.FixtureRequest,
+    subcommand: str,
+    trained: str,
+    name: str | None,
+    parts: list[str],
+) -> None:
+    given = [] if name is None else [f"--data.document_embeddings={folder / name}"]
+    checkpoint: Path = request.getfixturevalue(trained)
+    said = error(lambda: run(folder, subcommand, f"--ckpt_path={checkpoint}", *given))
+    assert all(part in said for part in ("data.document_embeddings", *parts)), said
+
+
+def test_from_python_as_well(folder: Path, plain: Path) -> None:
+    data = TextDataModule(str(folder / "a.csv"), document_embeddings=folder / "x.npy", cache_dir=folder / "cache")
+    model = ETM.load_from_checkpoint(plain)
+    data.use(model.known_vocab, model.analyzer)
+    trainer = Trainer(logger=False, enable_progress_bar=False, accelerator="cpu")
+    with pytest.raises(UserError, match="trained without document embeddings"):
+        trainer.predict(model, datamodule=data)
+
+
+def test_a_mistake_in_the_file_is_said_before_texts_are_counted(folder: Path, error: Error, tmp_path: Path) -> None:
+    np.save(tmp_path / "whole.npy", np.ones((60, SIZE), int))
+    for name in ("missing.npy", "whole.npy"):
+        given = [f"--data.document_embeddings={tmp_path / name}", f"--data.cache_dir={tmp_path / 'cache'}"]
+        assert str(tmp_path / name) in error(lambda given=given: run(folder, "fit", *given))  # type: ignore[misc]
+        assert not (tmp_path / "cache").exists()
+
+
+def test_a_training_goes_on_with_the_same_and_says_where_they_are_others(
+    folder: Path, embedded: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    last = embedded.with_name("last.ckpt")
+    for name, others in (("x.parquet", False), ("others.npy", True)):
+        caplog.clear()
+        with caplog.at_level("INFO", "pytorch_lightning.utilities.rank_zero"):
+            run(
+                folder,
+                "fit",
+                f"--ckpt_path={last}",
+                f"--data.document_embeddings={folder / name}",
+                "--trainer.max_epochs=3",
+            )
+        assert ("other documents, or embeddings of them" in caplog.text) == others
+
+
+def test_check_names_them(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    run(folder, "check", f"--data.document_embeddings={folder / 'x.parquet'}")
+    shown = next(line for line in capsys.readouterr().out.splitlines() if "document embeddings" in line)
+    assert "3 dimensions in 60 rows" in shown
+    assert f"{folder / 'x.parquet'}, joined by 'id'" in shown
