@@ -80,6 +80,9 @@ class ETM(EvaluatedModel):
             the paper. ``mixture``: one topic a document, theta being how likely it is which (`nn.mixture`); better
             where documents are short. The arguments from t_hidden_size to learn_prior that concern encoder and prior do
             nothing then. ``auto``: by the length of the training documents, and it is said which.
+        relevance: How a topic's words are ranked wherever they are shown: 1 by their probability in it, less for those
+            that are frequent in it alone (Sievert, Shirley 2014). It changes nothing in training, and may differ from
+            a checkpoint's.
         optimizer: Makes the optimizer.
         lr_scheduler: Makes a schedule for the learning rate, stepped every epoch.
         queries: Words whose nearest neighbours among the embeddings are shown at the end.
@@ -106,6 +109,7 @@ class ETM(EvaluatedModel):
         prior: PriorKind = "dirichlet",
         learn_prior: bool = True,
         inference: Inference = "auto",
+        relevance: ClosedUnitInterval = 0.6,
         optimizer: OptimizerCallable = lambda params: torch.optim.Adam(
             params, lr=0.005, weight_decay=1.2e-6, fused=True
         ),
@@ -132,12 +136,14 @@ class ETM(EvaluatedModel):
         self.warm_start = warm_start
         self.embedding_scale = embedding_scale
         self.word_dropout = word_dropout
+        self.relevance = relevance
         # The order of the parts is that of the optimizer's state in checkpoints.
         self.infer_by(inference)
         self.topics = Topics(vocab_size, num_topics, rho_size, train_embeddings)
         self.anchor = Anchor(anchor)
         # Whether training has begun: embeddings that were placed, or learned, are not placed again.
         self.register_buffer("placed", torch.tensor(False))
+        self.register_buffer("log_frequency", torch.zeros(vocab_size))
         self.register_load_state_dict_pre_hook(take_old_names)  # type: ignore[no-untyped-call]
         self.vocab_size = vocab_size
         self.vocab: list[str] | None = None
@@ -181,7 +187,14 @@ class ETM(EvaluatedModel):
                 self.infer_by(inference)
 
     def on_fit_start(self) -> None:
-        """Place the embeddings, once in a model's life; here it is known whether a checkpoint has restored them."""
+        """Place the embeddings, once in a model's life; here it is known whether a checkpoint has restored them.
+
+        How frequent words are is of the documents of this fit in any case.
+        """
+        if self.training_set is not None:
+            tokens = torch.from_numpy(self.training_set.token_counts())
+            share = (tokens + 1) / (tokens.sum() + len(tokens))
+            self.log_frequency.copy_(share.where(tokens > 0, 1.0).log())
         if not self.placed:
             given = read_vectors(self.embeddings, self.known_vocab, self.rho.shape[1])
             corpus = self.training_set if self.warm_start else None
