@@ -119,9 +119,8 @@ class ETMCLI(LightningCLI):
         if self._checkpoint is not None:
             parse = parser.parse_object if isinstance(args, dict | Namespace) else parser.parse_args
             given = parse(args, defaults=False).get(f"{subcommand}.model") or {}
-            self._trained = hyperparameters(self._checkpoint)
-            for name in FREE & {*given}:
-                self._trained.pop(name, None)
+            kept = hyperparameters(self._checkpoint)
+            self._trained = {name: value for name, value in kept.items() if name not in FREE or name not in given}
             for name, trained in self._trained.items():
                 if name in given and given[name] not in (trained, "auto"):  # what was chosen by itself stays so
                     raise UserError(
