@@ -19,6 +19,8 @@ from etm_app.metrics.coherence import npmi_coherence, topic_diversity
 from etm_app.model import ETM
 from tests.planted import SPLITS, VOCAB, PlantedDataModule
 
+README = Path(__file__).parents[2] / "README.md"
+
 
 def validated(folder: Path, model: ETM, datamodule: PlantedDataModule, **kwargs: Any) -> TopicTables:
     """The callback after it looked at a model."""
@@ -215,6 +217,21 @@ def test_gensim_reads_the_embeddings(tmp_path: Path, model: ETM) -> None:
     assert vectors.index_to_key == [*VOCAB, *(f"<topic_{topic}>" for topic in range(4))]
     np.testing.assert_array_equal(vectors.vectors, torch.cat((model.rho, model.alpha)).numpy())
     assert vectors.most_similar("a00", topn=1)[0][0] in vectors.index_to_key
+
+
+def test_pandas_reads_words_that_look_like_nothing_as_the_readme_says(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas comes with the extra bench")
+    odd = ["nan", "null", "NA", "None", "n/a", "NaN", "NULL", "N/A", "true"]
+    x = np.random.default_rng(0).integers(1, 4, size=(9, len(odd)))
+    tables = validated(tmp_path, etm(len(odd)), Named(x, odd), num_words=len(odd))
+    assert tables.folder is not None
+    read = {"keep_default_na": False, "na_values": [""]}
+    long = pandas.read_csv(tables.folder / "topics.csv", **read)
+    assert sorted(long["word"]) == sorted(odd * 4)
+    assert long["share"].dtype == long["coherence"].dtype == float
+    wide = pandas.read_csv(tables.folder / "topics_wide.csv", **read)
+    assert wide.iloc[:, 3:].to_numpy().tolist() == [topic["words"] for topic in read_json(tables, "topics.json")]
+    assert ", ".join(f"{name}={value!r}" for name, value in read.items()).replace("'", '"') in README.read_text("utf-8")
 
 
 def test_embeddings_are_not_written_otherwise(tables: TopicTables) -> None:
