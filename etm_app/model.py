@@ -80,9 +80,8 @@ class ETM(EvaluatedModel):
             the paper. ``mixture``: one topic a document, theta being how likely it is which (`nn.mixture`); better
             where documents are short. The arguments from t_hidden_size to learn_prior that concern encoder and prior do
             nothing then. ``auto``: by the length of the training documents, and it is said which.
-        relevance: How a topic's words are ranked wherever they are shown: 1 by their probability in it, less for those
-            that are frequent in it alone (Sievert, Shirley 2014). It changes nothing in training, and may differ from
-            a checkpoint's.
+        relevance: How a topic's words are ranked where they are shown, not in training: 1 by their probability in it,
+            less for those that are frequent in it alone (Sievert, Shirley 2014). May differ from a checkpoint's.
         optimizer: Makes the optimizer.
         lr_scheduler: Makes a schedule for the learning rate, stepped every epoch.
         queries: Words whose nearest neighbours among the embeddings are shown at the end.
@@ -117,13 +116,8 @@ class ETM(EvaluatedModel):
         queries: list[str] = [],  # noqa: B006 - shown by --help, never changed
         embeddings: Path | None = None,
     ) -> None:
-        sizes = {
-            "num_topics": num_topics,
-            "t_hidden_size": t_hidden_size,
-            "rho_size": rho_size,
-            "vocab_size": vocab_size,
-        }
-        for name, size in sizes.items():
+        sizes = {"num_topics": num_topics, "t_hidden_size": t_hidden_size, "rho_size": rho_size}
+        for name, size in {**sizes, "vocab_size": vocab_size}.items():
             if size < 1:
                 raise UserError(f"{name}: {size}; expected a whole number from 1.")
         super().__init__(num_topics)
@@ -135,8 +129,7 @@ class ETM(EvaluatedModel):
         self.embeddings = embeddings
         self.warm_start = warm_start
         self.embedding_scale = embedding_scale
-        self.word_dropout = word_dropout
-        self.relevance = relevance
+        self.word_dropout, self.relevance = word_dropout, relevance
         # The order of the parts is that of the optimizer's state in checkpoints.
         self.infer_by(inference)
         self.topics = Topics(vocab_size, num_topics, rho_size, train_embeddings)
@@ -187,14 +180,9 @@ class ETM(EvaluatedModel):
                 self.infer_by(inference)
 
     def on_fit_start(self) -> None:
-        """Place the embeddings, once in a model's life; here it is known whether a checkpoint has restored them.
-
-        How frequent words are is of the documents of this fit in any case.
-        """
+        """Place the embeddings, once in a model's life; here it is known whether a checkpoint has restored them."""
         if self.training_set is not None:
-            tokens = torch.from_numpy(self.training_set.token_counts())
-            share = (tokens + 1) / (tokens.sum() + len(tokens))
-            self.log_frequency.copy_(share.where(tokens > 0, 1.0).log())
+            self.take_frequencies(self.training_set.token_counts())
         if not self.placed:
             given = read_vectors(self.embeddings, self.known_vocab, self.rho.shape[1])
             corpus = self.training_set if self.warm_start else None

@@ -153,6 +153,12 @@ class TopicModel(nn.Module):
         """Word embeddings, [V, L]."""
         return self.topics.rho.detach()
 
+    def take_frequencies(self, token_counts: NDArray[np.int64]) -> None:
+        """Know how frequent words are, from how many of the training tokens are each of them, [V]."""
+        tokens = torch.from_numpy(token_counts)
+        share = (tokens + 1) / (tokens.sum() + len(tokens))
+        self.log_frequency.copy_(share.where(tokens > 0, 1.0).log())
+
     def word_relevance(self, relevance: float | None = None) -> Tensor:
         """How much each word tells of each topic: λ log p + (1 − λ) log(p / f), nats, [K, V].
 

@@ -109,8 +109,7 @@ def test_metrics_come_with_their_definitions(tables: TopicTables, model: ETM) ->
 def test_words_by_relevance_have_their_own_measures(tmp_path: Path) -> None:
     model = etm(relevance=0.4, rho_size=20)
     datamodule = PlantedDataModule()
-    tokens = datamodule.training_set().token_counts()
-    model.log_frequency.copy_(torch.from_numpy(np.log((tokens + 1) / (tokens.sum() + len(VOCAB)))))
+    model.take_frequencies(datamodule.training_set().token_counts())
     tables = validated(tmp_path, model, datamodule)
     found = {name.removeprefix("val_"): metric["value"] for name, metric in read_json(tables, "metrics.json").items()}
     for by, weight in (("topic", 1.0), ("relevance", 0.4)):
