@@ -58,6 +58,8 @@ class ETM(EvaluatedModel):
             latent Dirichlet allocation. ``encoder``: several by a network, as in the paper; t_hidden_size, theta_act
             and enc_drop are its. ``auto``: of the first two the one that leaves held-out words less perplexing, and it
             is said which.
+        relevance: How a topic's words are ranked where they are shown, not in training: 1 by their probability in it,
+            less for those that are frequent in it alone (Sievert, Shirley 2014). May differ from a checkpoint's.
         optimizer: Makes the optimizer.
         lr_scheduler: Makes a schedule for the learning rate, stepped every epoch.
         queries: Words whose nearest neighbours among the embeddings are shown at the end.
@@ -80,6 +82,7 @@ class ETM(EvaluatedModel):
         embedding_scale: PositiveFloat = 2.0,
         anchor: NonNegativeFloat = 0.4,
         inference: Inference = "auto",
+        relevance: ClosedUnitInterval = 0.6,
         optimizer: OptimizerCallable = lambda params: torch.optim.Adam(
             params, lr=0.005, weight_decay=1.2e-6, fused=True
         ),
@@ -101,12 +104,14 @@ class ETM(EvaluatedModel):
         self.embeddings = embeddings
         self.warm_start = warm_start
         self.embedding_scale = embedding_scale
+        self.relevance = relevance
         # The order of the parts is that of the optimizer's state in checkpoints.
         self.infer_by(inference)
         self.topics = Topics(vocab_size, num_topics, rho_size, train_embeddings)
         self.anchor = Anchor(anchor)
         # Whether training has begun: embeddings that were placed, or learned, are not placed again.
         self.register_buffer("placed", torch.tensor(False))
+        self.register_buffer("log_frequency", torch.zeros(vocab_size))
         self.register_load_state_dict_pre_hook(take_old_names)  # type: ignore[no-untyped-call]
         self.vocab_size = vocab_size
         self.vocab: list[str] | None = None
@@ -147,6 +152,8 @@ class ETM(EvaluatedModel):
 
     def on_fit_start(self) -> None:
         """Place the embeddings, once in a model's life; here it is known whether a checkpoint has restored them."""
+        if self.training_set is not None:
+            self.take_frequencies(self.training_set.token_counts())
         if not self.placed:
             given = read_vectors(self.embeddings, self.known_vocab, self.rho.shape[1])
             corpus = self.training_set if self.warm_start else None

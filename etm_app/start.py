@@ -30,15 +30,13 @@ def choose_inference(model: EvaluatedModel, held_out: BowDataset | None) -> tupl
 
     Args:
         model: Whose topics have begun to tell.
-        held_out: Documents that it is not trained on, if there are some; with_halves.
+        held_out: Documents with halves, of which training has seen none if there are such.
 
     Returns:
         ``mixture`` or ``mixed_membership``, and a sentence for the terminal.
     """
     if held_out is None:
-        return CHOICES[
-            1
-        ], f"several topics a document ({CHOICES[1]}), as there are no validation documents to choose by."
+        return CHOICES[1], f"several topics a document ({CHOICES[1]}): there are no documents to choose by."
     sample, beta, perplexities = held_out.sample(CHOOSING), model.topics(), []
     for inference in CHOICES:
         model.infer_by(inference)

@@ -35,6 +35,9 @@ class TopicModel(nn.Module):
         e_step: What finds them; None where the encoder does.
         encoder: The network that does; None where there is none.
         topics: The embeddings.
+        log_frequency: Of each word, log of its share of the training tokens, [V]; 0 for a word that none of them is,
+            and for all where they are not known: words are ranked by probability then.
+        relevance: λ of `word_relevance`, by which words are ranked where topics are shown.
         anchor: Where these were placed in the beginning.
         placed: Whether they were, a bool: they are not placed again.
         vocab_size: V.
@@ -47,6 +50,8 @@ class TopicModel(nn.Module):
     e_step: EStep | None
     encoder: Encoder | None
     topics: Topics
+    log_frequency: Tensor
+    relevance: float
     anchor: Anchor
     placed: Tensor
     vocab_size: int
@@ -177,13 +182,48 @@ class TopicModel(nn.Module):
         """Word embeddings, [V, L]."""
         return self.topics.rho.detach()
 
-    def top_word_indices(self, n: int = 10) -> Tensor:
-        """The n most probable words of every topic, most probable first: int64 [K, min(n, V)]."""
-        return self.beta.topk(min(n, self.vocab_size)).indices
+    def take_frequencies(self, token_counts: NDArray[np.int64]) -> None:
+        """Know how frequent words are, from how many of the training tokens are each of them, [V]."""
+        tokens = torch.from_numpy(token_counts)
+        share = (tokens + 1) / (tokens.sum() + len(tokens))
+        self.log_frequency.copy_(share.where(tokens > 0, 1.0).log())
 
-    def top_words(self, n: int = 10) -> list[list[str]]:
-        """The n most probable words of every topic, most probable first."""
-        return [self._words(row) for row in self.top_word_indices(n).tolist()]
+    def word_relevance(self, relevance: float | None = None) -> Tensor:
+        """How much each word tells of each topic: λ log p + (1 − λ) log(p / f), nats, [K, V].
+
+        Sievert, Shirley 2014. p is beta, f the word's share of the training tokens (`log_frequency`): a word that none
+        of them is gains nothing by being rare.
+
+        Args:
+            relevance: λ, from 0, what is only here, to 1, what is most probable here; by default the model's.
+        """
+        weight = self.relevance if relevance is None else relevance
+        beta = self.beta
+        return beta.clamp(min=torch.finfo(beta.dtype).tiny).log_().sub_(self.log_frequency * (1 - weight))
+
+    def top_word_indices(self, n: int = 10, relevance: float = 1.0) -> Tensor:
+        """The n words of every topic that are first by `word_relevance`, by default by probability.
+
+        Returns:
+            int64 [K, min(n, V)]; words that are level in the order of the vocabulary.
+        """
+        scores = self.beta if relevance == 1 else self.word_relevance(relevance)
+        least = scores.topk(min(n, self.vocab_size)).values[:, -1]
+        rows = []
+        for own, bound in zip(scores, least, strict=True):
+            (found,) = (~(own < bound)).nonzero(as_tuple=True)
+            rows.append(found[own[found].argsort(descending=True, stable=True)[: min(n, self.vocab_size)]])
+        return torch.stack(rows)
+
+    def top_words(self, n: int = 10, relevance: float | None = None) -> list[list[str]]:
+        """The n words that tell most of every topic, the first by `word_relevance` first.
+
+        Args:
+            n: How many.
+            relevance: 1 for the most probable words; by default the model's, as in everything that shows topics.
+        """
+        ranked = self.top_word_indices(n, self.relevance if relevance is None else relevance)
+        return [self._words(row) for row in ranked.tolist()]
 
     def nearest_words(self, word: str, n: int = 10) -> list[tuple[str, float]]:
         """The words whose embeddings are nearest to a word's by cosine, with the cosine, nearest first.

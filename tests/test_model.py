@@ -9,6 +9,8 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
@@ -328,6 +330,47 @@ def test_topics_have_the_most_probable_words_first() -> None:
     assert all(sorted(row) == VOCAB for row in model.top_words(1000))
 
 
+@settings(max_examples=20)
+@given(st.integers(1, 4), st.integers(1, 9), st.floats(0, 1), st.integers(0, 99))
+def test_relevant_words_are_those_of_the_formula(num_topics: int, vocab_size: int, weight: float, seed: int) -> None:
+    """And a word that no training document has comes before none that is as probable, however rare that one is."""
+    model = etm(vocab_size, num_topics=num_topics, warm_start=False, relevance=weight)
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(0.7, size=(30, vocab_size))
+    trainer(max_epochs=1).fit(model, PlantedDataModule(counts, ["train"] * 30))
+    tokens = counts.sum(axis=0)
+    share = np.where(tokens, (tokens + 1) / (tokens.sum() + vocab_size), 1)
+    np.testing.assert_allclose(model.log_frequency.numpy(), np.log(share), atol=1e-5)
+    beta = model.beta.double().numpy()
+    expected = weight * np.log(beta) + (1 - weight) * np.log(beta / share)
+    np.testing.assert_allclose(model.word_relevance().numpy(), expected, atol=1e-5)
+    ranked = model.top_word_indices(vocab_size, weight).numpy()
+    assert (np.sort(ranked) == np.arange(vocab_size)).all()
+    assert (np.diff(np.take_along_axis(expected, ranked, 1)) < 1e-5).all()
+    assert model.top_words(3) == [[f"w{word:04}" for word in row] for row in ranked[:, :3]]
+    for row, own in zip(ranked.tolist(), beta, strict=True):
+        for place, word in enumerate(row):
+            assert tokens[word] or all(own[later] <= own[word] for later in row[place:])
+
+
+@pytest.mark.parametrize("relevance", [1.0, 0.5])
+def test_the_first_words_are_the_same_however_many_are_asked_for(relevance: float) -> None:
+    """Words of which the documents tell no difference are level to the last bit; they come as in the vocabulary."""
+    model = etm(300, num_topics=2)
+    with torch.no_grad():
+        model.topics.rho.copy_(torch.randn(3, 6)[torch.arange(300) % 3])
+    first = model.top_word_indices(300, relevance)
+    for n in range(1, 300, 7):
+        assert torch.equal(model.top_word_indices(n, relevance), first[:, :n])
+    level = first.reshape(2, 3, 100)
+    assert (level.diff(dim=-1) == 3).all()
+
+
+def test_without_frequencies_words_are_ranked_by_probability() -> None:
+    model = etm(relevance=0.2)
+    assert torch.equal(model.top_word_indices(20, 0.2), model.top_word_indices(20))
+
+
 def test_nearest_words_are_nearest_by_cosine() -> None:
     model = etm(4, rho_size=2)
     model.vocab = ["north", "south", "east", "far north-east"]
@@ -424,6 +467,17 @@ def test_a_checkpoint_of_a_model_that_was_not_trained_is_placed(tmp_path: Path) 
     assert model.anchor.placed
 
 
+def test_the_frequencies_are_those_of_the_documents_of_this_fit(tmp_path: Path) -> None:
+    run, others = trainer(max_epochs=1), PlantedDataModule(planted_counts(seed=3))
+    run.fit(etm(), PlantedDataModule())
+    run.save_checkpoint(tmp_path / "model.ckpt")
+    resumed, anew = etm(), etm()
+    trainer(max_epochs=2).fit(resumed, others, ckpt_path=tmp_path / "model.ckpt")
+    trainer(max_epochs=1).fit(anew, others)
+    assert torch.equal(resumed.log_frequency, anew.log_frequency)
+    assert not torch.equal(ETM.load_from_checkpoint(tmp_path / "model.ckpt").log_frequency, anew.log_frequency)
+
+
 @pytest.mark.parametrize("warm_start", [True, False])
 def test_a_checkpoint_of_the_version_before_loads(warm_start: bool, tmp_path: Path) -> None:
     model, run, path = etm(warm_start=warm_start), trainer(max_epochs=1), tmp_path / "model.ckpt"
@@ -432,12 +486,15 @@ def test_a_checkpoint_of_the_version_before_loads(warm_start: bool, tmp_path: Pa
     content = torch.load(path, weights_only=True)
     new_names = {new: old for old, new in OLD_NAMES.items()}
     state = {new_names.get(name, name): value for name, value in content["state_dict"].items() if value.numel()}
-    del state["placed"]
+    del state["placed"], state["log_frequency"]
     assert {"prior_mean", "prior_log_scale"} <= set(state)
     assert ({"topics.rho_anchor", "topics.word_weight"} <= set(state)) == warm_start
     torch.save({**content, "state_dict": state}, path)
     x = planted_counts(20, seed=5)
-    assert torch.equal(ETM.load_from_checkpoint(path).theta(x), model.theta(x))
+    loaded = ETM.load_from_checkpoint(path)
+    assert torch.equal(loaded.theta(x), model.theta(x))
+    # The anchor has them of a sample, which is all documents here, and counts each word once more.
+    assert loaded.top_words() == model.top_words(relevance=None if warm_start else 1)
     resumed = {}
     for name, parent in (("old", path), ("new", tmp_path / "new.ckpt")):
         torch.save({**content, "state_dict": state if name == "old" else content["state_dict"]}, parent)

@@ -55,7 +55,7 @@ class ReferenceCoherence(OnEvaluations, Callback):
         """Log."""
         if self._documents is None:
             return
-        top_words = model.top_words(METRIC_WORDS)
+        top_words = model.top_words(METRIC_WORDS, relevance=1)  # by probability, as U_Mass wants them
         if self._measured is None or self._measured[0] != top_words:  # `fit` ends with validate and test
             self._measured = (top_words, self._measure(top_words, self._documents))
         values = self._measured[1]

@@ -26,8 +26,9 @@ class TopicTables(OnEvaluations, Callback):
     """Measures the topics at every validation and test, and writes them as tables.
 
     In the run folder, after every `validate` and `test` (`fit` ends with both, of its best checkpoint):
-    ``topics.csv``, ``topics_wide.csv`` and ``topics.json`` with top words, their probabilities, share and coherence of
-    each topic; ``metrics.json`` with the value and the definition of every metric.
+    ``topics.csv``, ``topics_wide.csv`` and ``topics.json`` with the most relevant words of each topic, their
+    probabilities and relevance, its share and coherence; ``metrics.json`` with the value and the definition of every
+    metric.
 
     Args:
         num_words: Words shown of each topic.
@@ -57,12 +58,18 @@ class TopicTables(OnEvaluations, Callback):
         model.log_dict({f"{split}_{name}": value for name, value in values.items()}, sync_dist=True)
 
     def _quality(self, model: ETM) -> dict[str, float]:
-        top_words = model.top_word_indices(METRIC_WORDS).cpu().numpy()
-        values = {"topic_diversity": topic_diversity(top_words)}
+        top_words = {  # by probability, and by relevance
+            "topic": model.top_word_indices(METRIC_WORDS).cpu().numpy(),
+            "relevance": model.top_word_indices(METRIC_WORDS, model.relevance).cpu().numpy(),
+        }
+        values = {f"{kind}_diversity": topic_diversity(words) for kind, words in top_words.items()}
         if model.training_set is not None:
-            self.coherence = npmi_coherence(top_words, model.training_set.chunks(), model.vocab_size)
-            values["topic_coherence"] = float(self.coherence.mean())
-            values["topic_quality"] = values["topic_coherence"] * values["topic_diversity"]
+            both = np.concatenate(list(top_words.values()))  # one pass over the documents
+            coherence = npmi_coherence(both, model.training_set.chunks(), model.vocab_size)
+            for kind, own in zip(top_words, np.split(coherence, len(top_words)), strict=True):
+                values[f"{kind}_coherence"] = float(own.mean())
+                values[f"{kind}_quality"] = values[f"{kind}_coherence"] * values[f"{kind}_diversity"]
+            self.coherence = coherence[: len(model.alpha)]
         return values
 
     def on_measured(self, trainer: Trainer, model: ETM) -> None:
@@ -95,7 +102,9 @@ class TopicTables(OnEvaluations, Callback):
             self._exported = state
 
     def _describe(self, model: ETM) -> list[Topic]:
-        probabilities = model.beta.topk(min(self.num_words, model.vocab_size)).values.tolist()
+        ranked = model.top_word_indices(self.num_words, model.relevance)
+        probabilities = model.beta.gather(1, ranked).tolist()
+        relevances = model.word_relevance().gather(1, ranked).tolist()
         coherence = self.coherence
         return [
             Topic(
@@ -104,6 +113,7 @@ class TopicTables(OnEvaluations, Callback):
                 coherence=None if coherence is None or np.isnan(coherence[topic]) else float(coherence[topic]),
                 words=words,
                 probabilities=probabilities[topic],
+                relevances=relevances[topic],
             )
             for topic, words in enumerate(model.top_words(self.num_words))
         ]

@@ -61,6 +61,7 @@ EXPECTED_WARNINGS = (  # of Lightning, about what is meant here
     "The ``compute`` method of metric Elbo",  # a run that goes on has measured nothing yet, and shows nothing
 )
 ADVERTISED = "litlogger"  # by Lightning, at each start
+FREE = {"relevance"}  # arguments of the model that may differ from its checkpoint's: they change nothing in it
 
 
 class ETMCLI(LightningCLI):
@@ -122,7 +123,9 @@ class ETMCLI(LightningCLI):
         if self._checkpoint is not None:
             parse = parser.parse_object if isinstance(args, dict | Namespace) else parser.parse_args
             given = parse(args, defaults=False).get(f"{subcommand}.model") or {}
-            for name, trained in hyperparameters(self._checkpoint).items():
+            kept = hyperparameters(self._checkpoint)
+            self._trained = {name: value for name, value in kept.items() if name not in FREE or name not in given}
+            for name, trained in self._trained.items():
                 if name in given and given[name] not in (trained, "auto"):  # what was chosen by itself stays so
                     raise UserError(
                         f"model.{name}: {given[name]}, but the checkpoint was trained with {trained}; expected the "
@@ -132,7 +135,7 @@ class ETMCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Take the model's arguments from the checkpoint that was checked; Lightning would read the file again."""
         if self._checkpoint is not None:
-            model = {"model": hyperparameters(self._checkpoint)}
+            model = {"model": self._trained}
             self.config = self.parser.parse_object({self.config.subcommand: model}, self.config)
 
     def _vocab_size(self, data: LightningDataModule) -> int:

@@ -454,6 +454,14 @@ class BowDataset(Dataset[BowBatch]):
             indptr, indices, _, _ = self.corpus.select(part.rows)
             yield indptr, indices
 
+    def token_counts(self) -> NDArray[np.int64]:
+        """Tokens of each word in all of them, [V]."""
+        tokens = np.zeros(self.corpus.vocab_size, np.int64)
+        for part in self.parts():
+            _, indices, counts, _ = self.corpus.select(part.rows)
+            tokens += np.bincount(indices, counts, self.corpus.vocab_size).astype(np.int64)
+        return tokens
+
     def counts(self) -> sp.csr_array:
         """All documents as a sparse matrix [n, V]."""
         indptr, indices, counts, _ = self.corpus.select(self.rows)

@@ -280,17 +280,22 @@ def training_set(datamodule: LightningDataModule | None, vocab_size: int) -> Bow
 
 
 def held_out_set(datamodule: LightningDataModule | None, vocab_size: int) -> BowDataset | None:
-    """The validation documents of any data module in order, or None where there are none with words.
+    """Documents to complete from their halves: the validation documents of any data module, in order.
 
     Args:
         datamodule: As in `training_set`.
         vocab_size: V.
+
+    Returns:
+        Those of training where none with words validate; None where there are no documents.
     """
-    if datamodule is None or not is_overridden("val_dataloader", datamodule, LightningDataModule):
-        return None
-    corpus = corpus_of(datamodule, vocab_size, ("val",))
-    held_out = BowDataset(corpus, corpus.rows("val"), with_halves=True)
-    return held_out if held_out.counts().nnz else None
+    if datamodule is not None and is_overridden("val_dataloader", datamodule, LightningDataModule):
+        corpus = corpus_of(datamodule, vocab_size, ("val",))
+        held_out = BowDataset(corpus, corpus.rows("val"), with_halves=True)
+        if held_out.counts().nnz:
+            return held_out
+    training = training_set(datamodule, vocab_size)
+    return None if training is None else BowDataset(training.corpus, training.rows, with_halves=True)
 
 
 def vector_size_of(datamodule: LightningDataModule) -> int:

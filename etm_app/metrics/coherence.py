@@ -23,6 +23,10 @@ TOPIC_DEFINITIONS = {
     "co-occurrence in the training documents; -1 never together, 0 by chance, 1 always together",
     "topic_diversity": f"share of unique words among the {DIVERSITY_WORDS} top words of all topics",
     "topic_quality": "topic_coherence x topic_diversity",
+    "relevance_coherence": "topic_coherence with the words ranked by relevance, L log p + (1 - L) log(p / f), where p "
+    "is a word's probability in the topic, f its share of the training tokens, L model.relevance",
+    "relevance_diversity": "topic_diversity with the words ranked by relevance",
+    "relevance_quality": "relevance_coherence x relevance_diversity",
 }
 
 EPSILON = 1e-12  # what stands for p = 0 in C_V and U_Mass, as in Röder, Both, Hinneburg 2015 and in gensim

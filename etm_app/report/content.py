@@ -17,7 +17,6 @@ __all__ = ["describe", "describe_corpus"]
 
 LAMBDA_STEPS = 20  # positions of the relevance slider above 0: for each, exactly the best words are there
 BARS = 20  # words shown of a topic at a time
-NAME_LAMBDA = 0.6  # a topic is named by its most relevant words at this lambda, as Sievert and Shirley recommend
 NAME_WORDS = 3
 NEAREST_WORDS = 12  # to a topic's embedding
 NEAREST_TOPICS = 12
@@ -53,19 +52,21 @@ def describe(
     beta, alpha = model.beta.float().cpu().numpy(), model.alpha.float().cpu().numpy()
     share = np.full(len(beta), 1 / len(beta)) if survey is None else survey.shares
     marginal = share @ beta
-    log_beta = np.log(np.maximum(beta, np.finfo(np.float32).tiny))
-    log_lift = log_beta - np.log(np.maximum(marginal, np.finfo(np.float32).tiny)).astype(np.float32)
-    candidates, ranked = _candidates(log_beta, log_lift)
-    top_words = torch.from_numpy(beta).topk(min(TOP_WORDS, model.vocab_size)).indices.numpy()
+    ranked = model.top_word_indices(max(MAP_WORDS // len(beta), BARS), model.relevance).cpu().numpy()
+    # Without the words' frequencies they are ranked by probability, where the slider starts then.
+    relevance, frequency = 1.0, marginal
+    if (model.log_frequency < 0).any():
+        relevance, frequency = model.relevance, model.log_frequency.double().exp().cpu().numpy()
+    candidates = _candidates(beta, frequency, ranked[:, :BARS])
     if coherence is None and dataset is not None:
-        coherence = npmi_coherence(top_words, dataset.chunks(), model.vocab_size)
+        coherence = npmi_coherence(model.top_word_indices().cpu().numpy(), dataset.chunks(), model.vocab_size)
 
     largest = set(np.argsort(-share, kind="stable")[:MAX_OVERLAP_TOPICS].tolist())
     overlap = topic_overlap(beta)
     order, group = arrange(alpha, GROUPS)
 
     frequent = np.argsort(-marginal, kind="stable")[:FREQUENT_WORDS]
-    looked_up = np.concatenate((frequent, np.setdiff1d(top_words, frequent)))
+    looked_up = np.concatenate((frequent, np.setdiff1d(ranked[:, :TOP_WORDS], frequent)))
     neighbors, neighbor_cosines = _nearest(model.rho, model.rho[torch.from_numpy(looked_up)], NEIGHBORS, looked_up)
     nearest, nearest_cosines = _nearest(model.rho, model.alpha, NEAREST_WORDS)
 
@@ -88,6 +89,8 @@ def describe(
         "words": [vocab[word] for word in words.tolist()],
         "num_words": model.vocab_size,
         "num_looked_up": len(looked_up),
+        "relevance": relevance,
+        "frequency": _rounded(frequency[words]),
         "probability": _rounded(marginal[words]),
         "topics": [
             {
@@ -167,33 +170,34 @@ def _simple_values(values: dict[str, Any], prefix: str = "") -> list[tuple[str, 
 
 
 def _candidates(
-    log_beta: NDArray[np.float32], log_lift: NDArray[np.float32]
-) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
-    """The words that the relevance slider can show, relevance = lambda log beta + (1 - lambda) log lift.
+    beta: NDArray[np.float32], frequency: NDArray[Any], first: NDArray[np.int64]
+) -> list[NDArray[np.int64]]:
+    """The words that the relevance slider can show.
+
+    Args:
+        beta: [K, V].
+        frequency: Share of the tokens that are each word, [V].
+        first: The topics' words as the model ranks them, [K, n], which the slider shows where it starts.
 
     Returns:
-        For each topic the words that are among the first at some position of the slider, the most probable first;
-        and for each topic the most relevant ones at `NAME_LAMBDA`, in order.
+        For each topic these, and then the other words that are among the first n at some position of the slider.
     """
-    n = min(BARS, log_beta.shape[1])
-    candidates, ranked = [], []
-    for own_log_beta, own_log_lift in zip(torch.from_numpy(log_beta), torch.from_numpy(log_lift), strict=True):
-        weight = (torch.arange(LAMBDA_STEPS + 1) / LAMBDA_STEPS)[:, None]
-        best = (weight * own_log_beta + (1 - weight) * own_log_lift).topk(n).indices
-        found = best.unique()
-        candidates.append(found[own_log_beta[found].argsort(descending=True, stable=True)].numpy())
-        relevance = NAME_LAMBDA * own_log_beta + (1 - NAME_LAMBDA) * own_log_lift
-        ranked.append(relevance.topk(min(max(MAP_WORDS // len(log_beta), n), log_beta.shape[1])).indices.numpy())
-    return candidates, ranked
+    tiny, weight = torch.finfo(torch.float32).tiny, (torch.arange(LAMBDA_STEPS + 1) / LAMBDA_STEPS)[:, None]
+    log_frequency = torch.from_numpy(frequency).float().clamp(min=tiny).log()
+    candidates = []
+    for own, ranked in zip(torch.from_numpy(beta), first, strict=True):
+        best = (own.clamp(min=tiny).log() - (1 - weight) * log_frequency).topk(len(ranked)).indices
+        candidates.append(np.concatenate((ranked, np.setdiff1d(best.numpy(), ranked))))
+    return candidates
 
 
-def _telling_words(ranked: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _telling_words(ranked: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Words for the map and the topic of each: the first of every topic, then the second ones, and so on."""
     topic_of: dict[int, int] = {}
-    for rank in range(max(map(len, ranked))):
-        for topic, words in enumerate(ranked):
-            if rank < len(words) and len(topic_of) < MAP_WORDS:
-                topic_of.setdefault(int(words[rank]), topic)
+    for rank in ranked.T:
+        for topic, word in enumerate(rank.tolist()):
+            if len(topic_of) < MAP_WORDS:
+                topic_of.setdefault(word, topic)
     return np.array(list(topic_of), np.int64), np.array(list(topic_of.values()), np.int64)
 
 

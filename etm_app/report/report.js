@@ -6,7 +6,7 @@
   const byId = (id) => document.getElementById(id);
   const root = document.documentElement;
   const BARS = 20;
-  const state = { topic: 0, word: 0, lambda: 0.6 };
+  const state = { topic: 0, word: 0, lambda: data.relevance };
 
   const ranking = topics.map((_, topic) => topic).sort((one, other) => topics[other].share - topics[one].share || one - other);
   const knownShares = topics[0].share !== null;
@@ -64,8 +64,10 @@
   // Relevance of Sievert and Shirley (2014): lambda log p(w|t) + (1 - lambda) log lift = log p(w|t) - (1 - lambda) log p(w).
   function relevantWords(topic) {
     const { words: candidates, probability } = topics[topic];
+    // At the model's own lambda they come in its order, which rounded numbers might not give.
+    if (state.lambda === data.relevance) return [...candidates.keys()].slice(0, BARS);
     return candidates
-      .map((word, place) => [Math.log(probability[place]) - (1 - state.lambda) * Math.log(data.probability[word]), place])
+      .map((word, place) => [Math.log(probability[place]) - (1 - state.lambda) * Math.log(data.frequency[word]), place])
       .sort((one, other) => other[0] - one[0])
       .slice(0, BARS)
       .map(([, place]) => place);

@@ -14,6 +14,8 @@ from etm_app.report.spreadsheet import safe_cells
 
 __all__ = ["Topic", "show_metric", "write_embeddings", "write_metrics", "write_topics"]
 
+OF_A_WORD = {"words": "word", "probabilities": "probability", "relevances": "relevance"}  # lists of a topic
+
 
 @dataclass(frozen=True)
 class Topic:
@@ -22,9 +24,10 @@ class Topic:
     Attributes:
         topic: Its number.
         share: Its share of the training documents' tokens, or None where these are not known.
-        coherence: Its NPMI coherence in the training documents, or None.
-        words: Its top words, the most probable first.
+        coherence: NPMI coherence of its most probable words in the training documents, or None.
+        words: Its top words, the most relevant first.
         probabilities: Theirs.
+        relevances: Theirs, nats, see `TopicModel.word_relevance`.
     """
 
     topic: int
@@ -32,6 +35,7 @@ class Topic:
     coherence: float | None
     words: list[str]
     probabilities: list[float]
+    relevances: list[float]
 
 
 def write_topics(topics: Sequence[Topic], folder: Path) -> None:
@@ -42,12 +46,17 @@ def write_topics(topics: Sequence[Topic], folder: Path) -> None:
     schema = {"topic": pl.Int64, "share": pl.Float64, "coherence": pl.Float64}
     wide = pl.DataFrame(
         [asdict(topic) for topic in topics],
-        schema={**schema, "words": pl.List(pl.String), "probabilities": pl.List(pl.Float64)},
+        schema={
+            **schema,
+            "words": pl.List(pl.String),
+            "probabilities": pl.List(pl.Float64),
+            "relevances": pl.List(pl.Float64),
+        },
     )
     ranked = wide.with_columns(rank=pl.int_ranges(1, pl.col("words").list.len() + 1))
-    long = ranked.explode("rank", "words", "probabilities").rename({"words": "word", "probabilities": "probability"})
+    long = ranked.explode("rank", *OF_A_WORD).rename(OF_A_WORD)
     with replacing(folder / "topics.csv") as path:
-        safe_cells(long.select(*schema, "rank", "word", "probability")).write_csv(path)
+        safe_cells(long.select(*schema, "rank", *OF_A_WORD.values())).write_csv(path)
     columns = [pl.col("words").list.get(rank).alias(f"word_{rank + 1}") for rank in range(len(topics[0].words))]
     with replacing(folder / "topics_wide.csv") as path:
         safe_cells(wide.select(*schema, *columns)).write_csv(path)

@@ -19,6 +19,8 @@ from etm_app.metrics.coherence import npmi_coherence, topic_diversity
 from etm_app.model import ETM
 from tests.planted import SPLITS, VOCAB, PlantedDataModule
 
+README = Path(__file__).parents[2] / "README.md"
+
 
 def validated(folder: Path, model: ETM, datamodule: PlantedDataModule, **kwargs: Any) -> TopicTables:
     """The callback after it looked at a model."""
@@ -81,10 +83,15 @@ def test_csv_and_json_say_the_same(tables: TopicTables) -> None:
     assert tables.folder is not None
     with (tables.folder / "topics.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(int(row["topic"]), int(row["rank"]), row["word"], float(row["probability"])) for row in rows] == [
-        (topic["topic"], rank, word, probability)
+    assert [*rows[0]] == ["topic", "share", "coherence", "rank", "word", "probability", "relevance"]
+    assert [
+        (row["word"], *(float(row[name]) for name in ("topic", "rank", "probability", "relevance"))) for row in rows
+    ] == [
+        (word, topic["topic"], rank, probability, relevance)
         for topic in read_json(tables, "topics.json")
-        for rank, (word, probability) in enumerate(zip(topic["words"], topic["probabilities"], strict=True), start=1)
+        for rank, (word, probability, relevance) in enumerate(
+            zip(topic["words"], topic["probabilities"], topic["relevances"], strict=True), start=1
+        )
     ]
 
 
@@ -97,6 +104,27 @@ def test_metrics_come_with_their_definitions(tables: TopicTables, model: ETM) ->
     coherence = [topic["coherence"] for topic in read_json(tables, "topics.json")]
     assert value["topic_coherence"] == pytest.approx(np.mean(coherence))
     assert value["topic_quality"] == pytest.approx(value["topic_coherence"] * value["topic_diversity"])
+
+
+def test_words_by_relevance_have_their_own_measures(tmp_path: Path) -> None:
+    model = etm(relevance=0.4, rho_size=20)
+    datamodule = PlantedDataModule()
+    model.take_frequencies(datamodule.training_set().token_counts())
+    tables = validated(tmp_path, model, datamodule)
+    found = {name.removeprefix("val_"): metric["value"] for name, metric in read_json(tables, "metrics.json").items()}
+    for by, weight in (("topic", 1.0), ("relevance", 0.4)):
+        top_words = model.top_word_indices(25, weight).numpy()
+        coherence = npmi_coherence(top_words, datamodule.training_set().chunks(), len(VOCAB)).mean()
+        assert found[f"{by}_coherence"] == pytest.approx(coherence)
+        assert found[f"{by}_diversity"] == pytest.approx(topic_diversity(top_words))
+        assert found[f"{by}_quality"] == pytest.approx(found[f"{by}_coherence"] * found[f"{by}_diversity"])
+    assert found["relevance_coherence"] != pytest.approx(found["topic_coherence"])
+    for topic, beta in zip(read_json(tables, "topics.json"), model.beta, strict=True):
+        places = [VOCAB.index(word) for word in topic["words"]]
+        assert topic["probabilities"] == pytest.approx(beta[places].tolist())
+        lift = np.log(topic["probabilities"]) - model.log_frequency[places].numpy()
+        assert topic["relevances"] == pytest.approx(0.4 * np.log(topic["probabilities"]) + 0.6 * lift, abs=1e-5)
+        assert topic["relevances"] == sorted(topic["relevances"], reverse=True)
 
 
 def test_neighbours_of_known_queries_are_found_and_unknown_ones_reported(tables: TopicTables, model: ETM) -> None:
@@ -188,6 +216,21 @@ def test_gensim_reads_the_embeddings(tmp_path: Path, model: ETM) -> None:
     assert vectors.index_to_key == [*VOCAB, *(f"<topic_{topic}>" for topic in range(4))]
     np.testing.assert_array_equal(vectors.vectors, torch.cat((model.rho, model.alpha)).numpy())
     assert vectors.most_similar("a00", topn=1)[0][0] in vectors.index_to_key
+
+
+def test_pandas_reads_words_that_look_like_nothing_as_the_readme_says(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas comes with the extra bench")
+    odd = ["nan", "null", "NA", "None", "n/a", "NaN", "NULL", "N/A", "true"]
+    x = np.random.default_rng(0).integers(1, 4, size=(9, len(odd)))
+    tables = validated(tmp_path, etm(len(odd)), Named(x, odd), num_words=len(odd))
+    assert tables.folder is not None
+    read = {"keep_default_na": False, "na_values": [""]}
+    long = pandas.read_csv(tables.folder / "topics.csv", **read)
+    assert sorted(long["word"]) == sorted(odd * 4)
+    assert long["share"].dtype == long["coherence"].dtype == float
+    wide = pandas.read_csv(tables.folder / "topics_wide.csv", **read)
+    assert wide.iloc[:, 3:].to_numpy().tolist() == [topic["words"] for topic in read_json(tables, "topics.json")]
+    assert ", ".join(f"{name}={value!r}" for name, value in read.items()).replace("'", '"') in README.read_text("utf-8")
 
 
 def test_embeddings_are_not_written_otherwise(tables: TopicTables) -> None:

@@ -56,6 +56,7 @@ ARGUMENTS: dict[str, tuple[list[str], list[str]]] = {
         ["--trainer.accelerator=gppu"],
         ["trainer.accelerator: gppu", "auto, gpu, cpu", "--trainer.accelerator auto"],
     ),
+    "no weight of relevance": (["--model.relevance=1.5"], ["model.relevance", "1.5", "0", "1"]),
     "unknown module": (["--data=no_such_module.Data"], ["no_such_module.Data"]),
     "class of another kind": (["--data=collections.OrderedDict"], ["OrderedDict"]),
     "missing config": (["--config=no/such/file.yaml"], ["config", "no/such/file.yaml"]),

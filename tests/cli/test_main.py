@@ -16,6 +16,7 @@ import pytest
 import rich
 import torch
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from etm_app.cli.main import ETMCLI, main
 from etm_app.model import ETM
@@ -60,9 +61,9 @@ def assert_describes_topics(folder: Path, num_topics: int = 4, num_words: int = 
         of_topic = [row for row in rows if int(row["topic"]) == topic["topic"]]
         assert [row["word"] for row in of_topic] == topic["words"]
         assert len(set(topic["words"])) == num_words
-        probabilities = [float(row["probability"]) for row in of_topic]
-        assert probabilities == sorted(probabilities, reverse=True)
-        assert 0 < sum(probabilities) <= 1 + 1e-6
+        relevances = [float(row["relevance"]) for row in of_topic]
+        assert relevances == sorted(relevances, reverse=True)
+        assert 0 < sum(float(row["probability"]) for row in of_topic) <= 1 + 1e-6
         assert -1 <= topic["coherence"] <= 1
 
 
@@ -77,7 +78,7 @@ def assert_holds_theta(path: Path, ids: list[str]) -> pl.DataFrame:
 
 IDS = [f"{split}/{row}" for split in ("train", "val", "test") for row in range(SPLITS.count(split))]
 METRICS = {"elbo", "reconstruction_loss", "kl", "perplexity", "perplexity_doc_mean"}
-METRICS |= {"topic_coherence", "topic_diversity", "topic_quality"}
+METRICS |= {f"{by}_{name}" for by in ("topic", "relevance") for name in ("coherence", "diversity", "quality")}
 METRICS |= {"active_topics", "duplicate_topics", "largest_topic_share"}
 
 
@@ -142,6 +143,51 @@ def test_a_checkpoint_is_a_model_in_a_notebook(checkpoint: Path, trained: ETMCLI
     topics = json.loads((folder_of(trained) / "topics.json").read_text())
     assert model.top_words(10) == [topic["words"] for topic in topics]
     assert all(len(set(words)) == 10 for words in model.top_words(10))
+
+
+def names_of(cli: ETMCLI, said: str) -> dict[str, list[list[str]]]:
+    """The first three words of each topic in everything that a run leaves behind."""
+    folder = folder_of(cli)
+    topics = json.loads((folder / "topics.json").read_text(encoding="utf-8"))
+    long = pl.read_csv(folder / "topics.csv").filter(pl.col("rank") <= 3)
+    wide = pl.read_csv(folder / "topics_wide.csv").select("^word_[123]$").rows()
+    page = re.search(
+        r'<script type="application/json" id="data">(.*?)</script>', (folder / "report.html").read_text("utf-8")
+    )
+    assert page is not None
+    content = json.loads(page[1])
+    shown = {int(row[0]): row[3:6] for row in map(str.split, said.splitlines()) if len(row) == 13 and row[0].isdigit()}
+    labels = pl.read_csv(folder / "projector" / "metadata.tsv", separator="\t").filter(pl.col("kind") == "topic")
+    written = EventAccumulator(str(folder)).Reload()
+    (*_, text) = written.Tensors("test_topics/text_summary")
+    table = [row.split("|") for row in text.tensor_proto.string_val[0].decode().splitlines()[2:]]
+    return {
+        "topics.json": [topic["words"][:3] for topic in topics],
+        "topics.csv": long.group_by("topic", maintain_order=True).agg("word")["word"].to_list(),
+        "topics_wide.csv": [list(row) for row in wide],
+        "terminal": [shown[topic] for topic in range(len(topics))],
+        "page": [topic["name"] for topic in content["topics"]],
+        "first words of the page": [
+            [content["words"][word] for word in topic["words"][:3]] for topic in content["topics"]
+        ],
+        "projector": [label.split(": ")[1].split() for label in labels["label"]],
+        "text of TensorBoard": [row[2].split()[:3] for row in table],
+    }
+
+
+def test_topics_have_the_same_words_everywhere(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ranked by the argument, in all that a run writes, by its checkpoint, and otherwise where that is asked for."""
+    cli = run("fit", "--model.relevance=0.3")
+    for name, words in names_of(cli, capsys.readouterr().out).items():
+        assert words == cli.model.top_words(3), name
+    path = folder_of(cli) / "checkpoints" / "best.ckpt"
+    assert ETM.load_from_checkpoint(path).top_words(10) == cli.model.top_words(10)
+    assert cli.model.top_words(10) != cli.model.top_words(10, relevance=1)
+    for given, relevance in (([], 0.3), (["--model.relevance=1"], 1)):
+        again = run("test", f"--ckpt_path={path}", *given)
+        assert again.model.relevance == relevance
+        for name, words in names_of(again, capsys.readouterr().out).items():
+            assert words == cli.model.top_words(3, relevance), (given, name)
 
 
 def test_a_checkpoint_may_be_moved(run: Run, checkpoint: Path, trained: ETMCLI, tmp_path: Path) -> None:
@@ -416,7 +462,7 @@ def test_test_documents_are_enough_to_test(own: Callable[[str], Callable[..., ET
     fitted = own("Dense")("fit")
     tested = own("TestOnly")("test", f"--ckpt_path={folder_of(fitted)}/checkpoints/best.ckpt")
     names = {name for name in values_of(fitted) if name.startswith("test") and "coherence" not in name}
-    names -= {"test_topic_quality"}
+    names -= {"test_topic_quality", "test_relevance_quality"}
     assert {name: values_of(tested)[name] for name in names} == {name: values_of(fitted)[name] for name in names}
 
 

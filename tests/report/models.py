@@ -32,6 +32,8 @@ def random_model(vocab: list[str], num_topics: int = 6, rho_size: int = 8, seed:
     with torch.no_grad():
         model.topics.rho.normal_()
         model.topics.alpha.normal_(std=1.5)
+        shares = torch.rand(len(vocab)) + 0.01
+        model.log_frequency.copy_((shares / shares.sum()).log())
     model.vocab = list(vocab)
     return model.eval()
 

@@ -20,7 +20,6 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from etm_app.data.corpus import BowDataset
 from etm_app.model import ETM
 from etm_app.report import Run, write_report
-from etm_app.report.survey import survey
 from tests.report.models import HOSTILE, hostile
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -110,11 +109,8 @@ def chosen(browser: Driver) -> int:
 
 def relevance(report: tuple[ETM, BowDataset], topic: int, weight: float) -> dict[str, float]:
     """Of every word, the most relevant first."""
-    model, dataset = report
-    found = survey(model, dataset)
-    assert found is not None
-    beta = model.beta.double().numpy()
-    values = (weight * np.log(beta) + (1 - weight) * np.log(beta / (found.shares @ beta)))[topic]
+    model = report[0]
+    values = model.word_relevance(weight)[topic].numpy()
     return {(model.vocab or [])[word]: values[word] for word in np.argsort(-values)}
 
 
@@ -181,8 +177,16 @@ def test_the_slider_goes_from_probability_to_lift(opened: Driver, report: tuple[
         assert [expected[word] for word in shown[weight]] == pytest.approx(list(expected.values())[:20], abs=1e-3)
     slider.send_keys(Keys.ARROW_LEFT)
     assert float(opened.find_element(By.ID, "lambda-value").text) == 0.95
-    assert shown[1.0][:10] == report[0].top_words(10)[topic]
+    assert shown[1.0][:10] == report[0].top_words(10, relevance=1)[topic]
     assert shown[0.0] != shown[1.0]
+
+
+def test_the_words_are_the_models_when_it_opens(opened: Driver, report: tuple[ETM, BowDataset]) -> None:
+    assert opened.find_element(By.ID, "lambda-value").text == "0.6"
+    for topic, words in enumerate(report[0].top_words(20)):
+        Select(opened.find_element(By.ID, "pick")).select_by_value(str(topic))
+        assert names(opened, "topic-words") == words
+        assert opened.find_element(By.ID, "topic-name").get_property("textContent") == " ".join(words[:3])
 
 
 def test_a_word_is_found_with_its_neighbours(opened: Driver, report: tuple[ETM, BowDataset]) -> None:

@@ -26,10 +26,10 @@ def test_the_slider_has_the_best_words_at_each_of_its_positions() -> None:
     model = random_model(vocab, num_topics=5)
     content = describe(model, None, None)
     beta = model.beta.double().numpy()
-    marginal = beta.mean(axis=0)
+    marginal, frequency = beta.mean(axis=0), model.log_frequency.double().exp().numpy()
     for step in range(LAMBDA_STEPS + 1):
         weight = step / LAMBDA_STEPS
-        relevance = weight * np.log(beta) + (1 - weight) * np.log(beta / marginal)
+        relevance = weight * np.log(beta) + (1 - weight) * np.log(beta / frequency)
         for topic, shown in zip(range(5), content["topics"], strict=True):
             best = {vocab[word] for word in np.argsort(-relevance[topic])[:BARS]}
             assert best <= {content["words"][word] for word in shown["words"]}
@@ -38,6 +38,23 @@ def test_the_slider_has_the_best_words_at_each_of_its_positions() -> None:
         own = [vocab.index(content["words"][word]) for word in shown["words"]]
         assert shown["probability"] == pytest.approx(beta[topic, own].tolist(), rel=1e-3)
         assert [content["probability"][word] for word in shown["words"]] == pytest.approx(marginal[own], rel=1e-3)
+        assert [content["frequency"][word] for word in shown["words"]] == pytest.approx(frequency[own], rel=1e-3)
+
+
+def test_the_slider_starts_where_the_model_ranks_the_words() -> None:
+    vocab = [f"w{number}" for number in range(700)]
+    model = random_model(vocab, num_topics=5)
+    model.relevance = 0.37  # between two positions
+    for _ in range(2):
+        content = describe(model, None, None)
+        for shown, words in zip(content["topics"], model.top_words(BARS), strict=True):
+            assert shown["name"] == words[:3]
+            assert shown["top"] == words[:10]
+            assert [content["words"][word] for word in shown["words"]][:BARS] == words
+            assert all(content["words"].index(word) < content["num_looked_up"] for word in shown["top"])
+        assert content["relevance"] == (0.37 if model.log_frequency.any() else 1)
+        model.log_frequency.zero_()  # unknown: by probability, and the slider goes by the topics' own
+    assert content["frequency"] == content["probability"]
 
 
 def test_words_have_their_neighbours_and_topics(described: dict[str, Any]) -> None:

@@ -8,9 +8,9 @@ from etm_app.report.tables import Topic
 from etm_app.report.terminal import make_console, show_metrics, show_neighbors, show_topics
 
 TOPICS = [
-    Topic(0, 0.2, -0.123, [f"word{i:02}" for i in range(25)], [0.04] * 25),
-    Topic(1, 0.7, None, ["[red]bold[/red]", "ärger", "x"], [0.5, 0.3, 0.2]),
-    Topic(2, 0.1, 0.5, ["only"], [1.0]),
+    Topic(0, 0.2, -0.123, [f"word{i:02}" for i in range(25)], [0.04] * 25, [-1.0] * 25),
+    Topic(1, 0.7, None, ["[red]bold[/red]", "ärger", "x"], [0.5, 0.3, 0.2], [1.0, 0.0, -1.0]),
+    Topic(2, 0.1, 0.5, ["only"], [1.0], [0.0]),
 ]
 METRICS = {"val_perplexity": 1234.5, "test_perplexity": float("nan"), "val_active": 3.0, "val_unknown": 1.0}
 DEFINITIONS = {"perplexity": "exp of something long " * 10, "active": "how many", "never": "logged"}
