@@ -118,9 +118,11 @@ class EvaluatedModel(TopicModel, LightningModule):
             return
         e_step = encoder = None
         if inference == "encoder":
-            encoder = Encoder(of.vocab_size, of.num_topics, of.t_hidden_size, of.theta_act, of.enc_drop)
+            sizes = (of.vocab_size, of.num_topics, of.t_hidden_size)
+            encoder = Encoder(*sizes, of.theta_act, of.enc_drop, self.document_embeddings_size)
         else:
-            e_step = EStep(of.num_topics, several=inference == "mixed_membership")
+            several = inference == "mixed_membership"
+            e_step = EStep(of.num_topics, several, self.document_embeddings_size)
         for name, part in (("e_step", e_step), ("encoder", encoder)):
             self.register_module(name, part)
         if has_parts:

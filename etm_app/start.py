@@ -74,10 +74,11 @@ def place_embeddings(
         rank_zero_info(f"Embeddings: {given.coverage} in {given.path}")
         model.topics.place(torch.from_numpy(given.vectors), model.alpha)
     if training_set is not None:
-        counts = training_set.sample(MAX_DOCUMENTS).counts()
+        sample = training_set.sample(MAX_DOCUMENTS)
+        counts, vectors = sample.counts(), sample.vectors()
         num_topics, rho_size = model.topics.alpha.shape
         directions = None if given is None else given.directions()
-        start = warm_start(counts, num_topics, rho_size, scale, seed % 2**32, directions)
+        start = warm_start(counts, num_topics, rho_size, scale, seed % 2**32, directions, vectors)
         # All processes take the first one's: arithmetic on several machines need not agree to the last bit.
         rho, alpha = map(torch.from_numpy, broadcast(start))
         model.topics.place(rho, alpha)

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from etm_app.data.batch import BowBatch
 from etm_app.nn.elbo import MIN_PROBABILITY, Evidence, kl_between_dirichlets
@@ -33,19 +34,26 @@ class EStep(nn.Module):
     The maximization is left to the optimizer: the gradient of Σ_v n_v q_vk log β_kv + θ_k log π_k, in which q and θ are
     constants. With one topic that is the gradient of the likelihood.
 
+    Where documents come with embeddings e, each has its own π: log π_k = size_k + w_k · e / ‖e‖ but for a constant.
+
     Args:
         num_topics: K.
         several: Whether a document has several topics.
+        vector_size: E, dimensions of the documents' embeddings; 0 for none.
     """
 
-    def __init__(self, num_topics: int, several: bool = False) -> None:
+    def __init__(self, num_topics: int, several: bool = False, vector_size: int = 0) -> None:
         super().__init__()
         self.several = several
         self.size = nn.Parameter(torch.zeros(num_topics))  # of the topics: log π but for a constant
+        self.from_vectors = nn.Parameter(torch.zeros(num_topics, vector_size)) if vector_size else None
 
-    def log_prior(self) -> Tensor:
-        """The logarithms of π, [K]."""
-        return self.size.log_softmax(-1, dtype=torch.promote_types(self.size.dtype, torch.float32))
+    def log_prior(self, vectors: Tensor | None = None) -> Tensor:
+        """The logarithms of π: [K], or [B, K] with embeddings of documents [B, E]."""
+        size: Tensor = self.size
+        if self.from_vectors is not None and vectors is not None:
+            size = size + F.normalize(vectors.to(size.dtype)) @ self.from_vectors.t()
+        return size.log_softmax(-1, dtype=torch.promote_types(size.dtype, torch.float32))
 
     @torch.no_grad()
     def theta(self, batch: BowBatch, counts: Tensor, beta_by_word: Tensor) -> Tensor:
@@ -73,7 +81,7 @@ class EStep(nn.Module):
 
     def evidence(self, batch: BowBatch, beta_by_word: Tensor) -> Evidence:
         """The same as `evaluate`, with the gradient of the maximization."""
-        log_prior = self.log_prior()
+        log_prior = self.log_prior(batch.vectors)
         (theta, log_likelihood, kl), ratio = self._infer(batch, beta_by_word.detach(), with_gradients=True)
         # What is added is 0, and its gradient the one that is wanted.
         added = (ratio * (beta_by_word - beta_by_word.detach())).sum() + (
@@ -84,7 +92,7 @@ class EStep(nn.Module):
     @torch.no_grad()
     def _infer(self, batch: BowBatch, beta: Tensor, with_gradients: bool = False) -> tuple[Evidence, Tensor]:
         """What is known of whole documents, and the expected counts of words from topics over beta, [V, K]."""
-        joint, log_prior = self._log_joint(batch, batch.counts, beta), self.log_prior()
+        joint, log_prior = self._log_joint(batch, batch.counts, beta), self.log_prior(batch.vectors)
         if self.several:
             theta, ratio = self._rounds(batch, batch.counts, beta, joint, with_gradients)
             total = (num_tokens(batch, batch.counts) + PRIOR_TOKENS)[:, None]
@@ -104,13 +112,13 @@ class EStep(nn.Module):
 
     def _log_joint(self, batch: BowBatch, counts: Tensor, beta: Tensor) -> Tensor:
         """Logarithms of p(document, topic) if it has one, [B, K]: their logsumexp is that of p(document)."""
-        return self.log_prior() + matmul(batch, counts, _at_least(beta).log())
+        return self.log_prior(batch.vectors) + matmul(batch, counts, _at_least(beta).log())
 
     def _rounds(
         self, batch: BowBatch, counts: Tensor, beta: Tensor, joint: Tensor, with_gradients: bool = False
     ) -> tuple[Tensor, Tensor]:
         """Theta with several topics, and expected counts over beta as `_infer`; no array here is [N, K]."""
-        log_prior, tokens = self.log_prior(), num_tokens(batch, counts)[:, None]
+        log_prior, tokens = self.log_prior(batch.vectors), num_tokens(batch, counts)[:, None]
         prior, total = PRIOR_TOKENS * log_prior.exp(), tokens + PRIOR_TOKENS
         theta = (log_prior + (joint - log_prior) * (START_TOKENS / tokens).clamp(max=1)).softmax(-1)
         for _ in range(ROUNDS - 1):

@@ -70,7 +70,7 @@ def kl_between_dirichlets(posterior: Tensor, prior: Tensor) -> Tensor:
 
     Args:
         posterior: γ, [B, K].
-        prior: a, [K].
+        prior: a, [K] or [B, K].
 
     Returns:
         Nats, [B, K]; their sum over topics is the divergence.
@@ -79,7 +79,7 @@ def kl_between_dirichlets(posterior: Tensor, prior: Tensor) -> Tensor:
     def distance(a: Tensor, gamma: Tensor) -> Tensor:
         return (a.lgamma() - gamma.lgamma() - gamma.digamma() * (a - gamma)).clamp(min=0)
 
-    each, total = distance(prior, posterior), distance(prior.sum(), posterior.sum(-1, keepdim=True))
+    each, total = distance(prior, posterior), distance(prior.sum(-1, keepdim=True), posterior.sum(-1, keepdim=True))
     sums = each.sum(-1, keepdim=True)
     return each * (1 - total / sums.clamp(min=torch.finfo(sums.dtype).tiny)).clamp(min=0)
 

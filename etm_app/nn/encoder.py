@@ -4,6 +4,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from etm_app.data.batch import BowBatch
 from etm_app.nn.elbo import Evidence, kl_to_standard_normal, log_likelihood
@@ -43,10 +44,18 @@ class Encoder(nn.Module):
         activation: After each of them. ``glu`` gates one half of its input with the other; the layers
             are twice as wide there, so that H comes out.
         dropout: Probability of dropping a hidden unit, after the second layer.
+        vector_size: E, dimensions of embeddings that documents come with, which the first layer sees at length 1
+            beside the counts; 0 for none.
     """
 
     def __init__(
-        self, vocab_size: int, num_topics: int, hidden_size: int, activation: Activation, dropout: float
+        self,
+        vocab_size: int,
+        num_topics: int,
+        hidden_size: int,
+        activation: Activation,
+        dropout: float,
+        vector_size: int = 0,
     ) -> None:
         super().__init__()
         width = 2 * hidden_size if activation == "glu" else hidden_size
@@ -57,6 +66,7 @@ class Encoder(nn.Module):
         self.hidden = nn.Linear(hidden_size, width)
         self.dropout = nn.Dropout(dropout)
         self.posterior = nn.Linear(hidden_size, 2 * num_topics)  # mu and logvar in one product
+        self.from_vectors = nn.Linear(vector_size, width, bias=False) if vector_size else None
         noise = torch.randn(NOISES, num_topics, generator=torch.Generator().manual_seed(0))
         self.register_buffer("_noise", noise, persistent=False)
         self._noise: Tensor
@@ -74,6 +84,8 @@ class Encoder(nn.Module):
         tokens = num_tokens(batch, counts)[:, None]
         tokens = tokens.to(torch.promote_types(self.weight.dtype, tokens.dtype))
         x = torch.addcdiv(self.bias, matmul(batch, counts, self.weight), tokens.clamp(min=1))
+        if self.from_vectors is not None and batch.vectors is not None:
+            x = x + self.from_vectors(F.normalize(batch.vectors.to(self.weight.dtype)))
         x = self.activation(self.hidden(self.activation(x).to(self.hidden.weight.dtype)))
         # To float32 again under autocast: KL and softmax want the bits.
         mu, logvar = (self.posterior(self.dropout(x)).to(tokens.dtype) * (tokens > 0)).chunk(2, -1)

@@ -21,6 +21,7 @@ def warm_start(
     scale: float,
     seed: int,
     rho: NDArray[np.float32] | None = None,
+    vectors: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Word embeddings by latent semantic analysis, topic embeddings from clusters of documents.
 
@@ -35,6 +36,8 @@ def warm_start(
         scale: Length of the embeddings.
         seed: Of the randomized decomposition and the clustering.
         rho: Word embeddings from elsewhere to place the topics among [V, L], of length 1 or less; they are scaled only.
+        vectors: Embeddings of the documents [D, E], whose directions, less their mean, are clustered beside those by
+            the words.
 
     Returns:
         rho [V, L] and alpha [K, L].
@@ -42,10 +45,11 @@ def warm_start(
     from sklearn.cluster import KMeans
 
     generator = np.random.default_rng(seed)
-    weights, values, vectors = _semantic_analysis(counts[np.diff(counts.indptr) > 0], rho_size, seed)
+    known = np.diff(counts.indptr) > 0
+    weights, values, of_words = _semantic_analysis(counts[known], rho_size, seed)
     num_documents, vocab_size = weights.shape
     words = generator.normal(0, 1e-3, (vocab_size, rho_size)).astype(np.float32)
-    words[:, : len(values)] += vectors.T * values
+    words[:, : len(values)] += of_words.T * values
     rho = _unit(words) if rho is None else rho
 
     # More topics than documents: the rest start anywhere.
@@ -53,11 +57,16 @@ def warm_start(
     num_centres = min(num_topics, num_documents)
     if num_centres:
         clusters = KMeans(num_centres, n_init=1, max_iter=100, random_state=seed)
-        labels = clusters.fit_predict(_unit(weights @ _unit(words[:, :CLUSTERED_DIMENSIONS])))
+        directions = _unit(weights @ _unit(words[:, :CLUSTERED_DIMENSIONS]))
+        if vectors is not None:
+            directions = np.hstack((directions, _unit(vectors[known] - vectors[known].mean(axis=0))))
+        labels = clusters.fit_predict(directions)
         shape = (num_topics, num_documents)
         members = sp.csr_array((np.ones(num_documents, np.float32), (labels, np.arange(num_documents))), shape)
         places = _unit(weights @ rho)
-        means = (members @ places) / np.maximum(members.sum(axis=1), 1)[:, None] - places.mean(axis=0)
+        means = (members @ places) / np.maximum(members.sum(axis=1), 1)[:, None]
+        if num_centres > 1:
+            means -= places.mean(axis=0)
         found = np.linalg.norm(means, axis=1) > 0
         alpha[found] = means[found]
     return scale * rho, scale * _unit(alpha)
