@@ -1,17 +1,21 @@
 """The corpora of the benchmarks."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from etm_app import BowCorpus, BowDataModule, DocstringsDataModule, SyntheticDataModule
+from etm_app import BowCorpus, BowDataModule, DocstringsDataModule, SyntheticDataModule, TextDataModule
 from etm_app.data.counts.paper_files import PaperFiles, read_paper_files
+from etm_app.data.text.docstring_parser import package_root, parse, source_files
 
 __all__ = [
-    "SavedCorpus", "docstrings", "long_docstrings", "newsgroups", "short_docstrings", "synthetic", "training_counts",
+    "SavedCorpus", "docstrings", "long_docstrings", "newsgroups", "short_docstrings", "short_texts", "summary_lines",
+    "synthetic", "training_counts",
 ]  # fmt: skip
 
 
@@ -52,6 +56,27 @@ def long_docstrings() -> BowCorpus:
     """The 8,000 longest docstrings, over the 10,000 words that are in most of them."""
     corpus = DocstringsDataModule(min_df=2).corpus
     return part(corpus, np.argsort(-np.diff(corpus.indptr), kind="stable")[:8000], 10_000)
+
+
+def summary_lines() -> BowCorpus:
+    """The first line of each docstring of 20 words or more, each once."""
+    labels: dict[str, str] = {}
+    for package in DocstringsDataModule().packages:
+        for source in source_files(package, package_root(package) or Path()):
+            for docstring in parse(source):
+                if len(docstring.text.split()) >= 20:
+                    labels.setdefault(docstring.text.split("\n")[0], docstring.label)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "summary_lines.csv"
+        pl.DataFrame({"text": labels.keys(), "label": labels.values()}).write_csv(file)
+        return TextDataModule(str(file), label_column="label", min_df=2).build()
+
+
+def short_texts(file: Path) -> BowCorpus:
+    """Short texts that their makers have cleaned, with labels: a CSV file with the columns text and label."""
+    return TextDataModule(
+        str(file), label_column="label", test_fraction=0.2, stop_words="none", min_df=2, max_df=1.0
+    ).build()
 
 
 def part(corpus: BowCorpus, rows: NDArray[np.int64], max_words: int) -> BowCorpus:

@@ -18,13 +18,14 @@ from corpora import SavedCorpus, training_counts
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
+from scipy.special import gammaln
 
 from etm_app import BowBatch, BowCorpus
 from etm_app.cli.main import ETMCLI, main
 
 __all__ = [
-    "NMF", "PAPER", "EmbeddedTopicModel", "Etm", "GensimLda", "SklearnLda", "TomotopyLda", "TopicModel", "as_lists",
-    "epochs", "saved", "train",
+    "NMF", "PAPER", "BitermTopicModel", "DirichletMixture", "EmbeddedTopicModel", "Etm", "GensimLda", "SklearnLda",
+    "TomotopyLda", "TopicModel", "as_lists", "epochs", "saved", "train",
 ]  # fmt: skip
 
 PAPER = f"--config={Path(__file__).parents[1] / 'configs' / 'paper.yaml'}"
@@ -170,6 +171,12 @@ def as_lists(counts: sp.csr_array) -> dict[str, NDArray[np.object_]]:
     return lists
 
 
+def tokens(counts: sp.csr_array) -> list[NDArray[np.int32]]:
+    """The word of every token of documents, none of them empty, a word's tokens side by side."""
+    tokens_before = np.concatenate(([0], np.cumsum(counts.data)))
+    return np.split(np.repeat(counts.indices, counts.data), tokens_before[counts.indptr[1:-1]])
+
+
 @dataclass
 class TomotopyLda:
     """LDA by Gibbs sampling in C++, its priors learned, as is tomotopy's default."""
@@ -199,9 +206,7 @@ class TomotopyLda:
 
     @staticmethod
     def _words(counts: sp.csr_array) -> list[list[str]]:
-        words = np.repeat(counts.indices, counts.data).astype(str)
-        tokens_before = np.concatenate(([0], np.cumsum(counts.data)))
-        return [row.tolist() for row in np.split(words, tokens_before[counts.indptr[1:-1]])]
+        return [words.astype(str).tolist() for words in tokens(counts)]
 
 
 @dataclass
@@ -279,3 +284,72 @@ class NMF:
         """See `TopicModel`."""
         weights = self.model.transform(self.tfidf.transform(counts)) * self.scale + 1e-6
         return weights / weights.sum(axis=1, keepdims=True)
+
+
+@dataclass
+class DirichletMixture:
+    """One topic a document, by collapsed Gibbs sampling (GSDMM; Yin and Wang 2014), with their priors and sweeps."""
+
+    sweeps: int = 30
+    alpha: float = 0.1
+    eta: float = 0.1
+
+    def fit(self, corpus: BowCorpus, num_topics: int, seed: int) -> NDArray[np.float64]:
+        """See `TopicModel`."""
+        generator = np.random.default_rng(seed)
+        documents = tokens(training_counts(corpus))
+        topics = generator.integers(num_topics, size=len(documents))
+        self.members, self.tokens = np.zeros(num_topics), np.zeros(num_topics)
+        self.words = np.zeros((corpus.vocab_size, num_topics))
+        for words, topic in zip(documents, topics, strict=True):
+            self._count(words, topic, 1)
+        for _ in range(self.sweeps):
+            for row, words in enumerate(documents):
+                self._count(words, topics[row], -1)
+                topics[row] = generator.choice(num_topics, p=self._posterior(words))
+                self._count(words, topics[row], 1)
+        beta = self.words.T + self.eta
+        return beta / beta.sum(axis=1, keepdims=True)
+
+    def theta(self, counts: sp.csr_array) -> NDArray[np.float64]:
+        """See `TopicModel`."""
+        return np.array([self._posterior(words) for words in tokens(counts)])
+
+    def _count(self, words: NDArray[np.int32], topic: int, sign: int) -> None:
+        """Put a document into a topic, or take it out."""
+        np.add.at(self.words[:, topic], words, sign)
+        self.tokens[topic] += sign * len(words)
+        self.members[topic] += sign
+
+    def _posterior(self, words: NDArray[np.int32]) -> NDArray[np.float64]:
+        """The topic of a document, given all that are counted, [K]."""
+        before = np.arange(len(words)) - np.searchsorted(words, words)  # tokens before each that are of the same word
+        total = self.tokens + len(self.words) * self.eta
+        log = np.log(self.members + self.alpha) + gammaln(total) - gammaln(total + len(words))
+        log += np.log(self.words[words] + (before + self.eta)[:, None]).sum(axis=0)
+        posterior = np.exp(log - log.max())
+        return posterior / posterior.sum()
+
+
+@dataclass
+class BitermTopicModel:
+    """The package bitermplus: topics of pairs of words; a bag of up to 15 words has all of them."""
+
+    iterations: int = 600
+
+    def fit(self, corpus: BowCorpus, num_topics: int, seed: int) -> NDArray[np.float64]:
+        """See `TopicModel`."""
+        import bitermplus
+
+        counts = training_counts(corpus)
+        # The priors of the original: 50 / K and .01.
+        self.model = bitermplus.BTM(
+            sp.csr_matrix(counts), np.array(corpus.vocab), T=num_topics, alpha=50 / num_topics, beta=0.01, seed=seed
+        )
+        pairs = bitermplus.get_biterms(tokens(counts), as_array=True)
+        self.model.fit(pairs, iterations=self.iterations, verbose=False)
+        return np.asarray(self.model.matrix_topics_words_)
+
+    def theta(self, counts: sp.csr_array) -> NDArray[np.float64]:
+        """See `TopicModel`."""
+        return np.asarray(self.model.transform(tokens(counts), verbose=False))

@@ -1,12 +1,17 @@
 """Topics and perplexity of our model and its peers: runs are added to a file, and the table of the file is printed.
 
 All models learn from the training documents and are measured alike: perplexity by document completion on the test
-documents (theta from the first halves, scored on the second), coherence and diversity as etm_app defines them, NMI and
-purity of the largest topic of all test documents against their labels.
+documents (theta from the first halves, scored on the second), coherence and diversity as etm_app defines them, of the
+topics' words by probability and by relevance, NMI and purity of the largest topic of all test documents against their
+labels.
 """
 
 import json
+import shlex
 from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 from time import perf_counter
@@ -15,10 +20,29 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 import torch
-from corpora import docstrings, long_docstrings, newsgroups, short_docstrings
+from corpora import (
+    docstrings,
+    long_docstrings,
+    newsgroups,
+    short_docstrings,
+    short_texts,
+    summary_lines,
+    training_counts,
+)
 from jsonargparse import auto_cli
 from numpy.typing import NDArray
-from peers import NMF, PAPER, EmbeddedTopicModel, Etm, GensimLda, SklearnLda, TomotopyLda, TopicModel
+from peers import (
+    NMF,
+    PAPER,
+    BitermTopicModel,
+    DirichletMixture,
+    EmbeddedTopicModel,
+    Etm,
+    GensimLda,
+    SklearnLda,
+    TomotopyLda,
+    TopicModel,
+)
 from tables import show
 
 from etm_app import BowCorpus
@@ -30,34 +54,34 @@ from etm_app.metrics.usage import duplicate_topics
 from etm_app.nn.elbo import log_likelihood
 from etm_app.nn.sparse import num_tokens
 
-Model = Literal["ours", "paper", "embedded-topic-model", "tomotopy", "gensim", "sklearn", "nmf"]
-PARTS = {
-    "warm_start": "false",
-    "anchor": "0",
-    "word_dropout": "0",
-    "normalize_posterior": "false",
-    "e_step": "false",
-    "prior": "normal",
-    "learn_prior": "false",
-}
+Corpus = Literal[
+    "20ng", "docstrings", "long docstrings", "short docstrings", "summary lines", "google_news", "search_snippets",
+    "stack_overflow",
+]  # fmt: skip
+Model = Literal["ours", "paper", "tomotopy", "nmf", "gsdmm", "btm", "gensim", "sklearn", "embedded-topic-model"]
 COLUMNS = {  # of a run, with their digits
-    "topic_quality": 3, "topic_coherence": 3, "topic_diversity": 3, "perplexity": 0, "perplexity_doc_mean": 0,
-    "nmi": 3, "purity": 3, "duplicate_topics": 0, "seconds": 1,
+    "topic_quality": 3, "topic_coherence": 3, "topic_diversity": 3, "quality_by_relevance": 3,
+    "coherence_by_relevance": 3, "diversity_by_relevance": 3, "perplexity": 0, "perplexity_doc_mean": 0, "nmi": 3,
+    "purity": 3, "duplicate_topics": 0, "seconds": 1,
 }  # fmt: skip
 
 
 def of_topics(beta: NDArray[np.float64], corpus: BowCorpus) -> dict[str, float]:
-    """How good topics are, and how many pairs of them are nearly the same."""
-    top_words = np.argsort(-beta, axis=1)[:, :25]
-    train = BowDataset(corpus, corpus.rows("train"))
-    coherence = float(npmi_coherence(top_words, train.chunks(10_000), corpus.vocab_size).mean())
-    diversity = topic_diversity(top_words)
-    return {
-        "topic_coherence": coherence,
-        "topic_diversity": diversity,
-        "topic_quality": coherence * diversity,
-        "duplicate_topics": duplicate_topics(top_words),
-    }
+    """How good topics are by their most probable words and by their most relevant ones; how many pairs are alike.
+
+    Relevance is .6 log p + .4 log lift (Sievert and Shirley 2014), the lift over the words' share of the tokens.
+    """
+    counts = training_counts(corpus)
+    frequency = (counts.sum(axis=0) + 1) / (counts.sum() + corpus.vocab_size)
+    relevance = np.log(np.maximum(beta, 1e-30)) - 0.4 * np.log(frequency)
+    values: dict[str, float] = {"duplicate_topics": duplicate_topics(np.argsort(-beta, axis=1))}
+    for name, score in (("topic_{}", beta), ("{}_by_relevance", relevance)):
+        top_words = np.argsort(-score, axis=1)[:, :25]
+        coherence = npmi_coherence(top_words, [(counts.indptr.astype(np.int64), counts.indices)], corpus.vocab_size)
+        measures = {"coherence": float(coherence.mean()), "diversity": topic_diversity(top_words)}
+        measures["quality"] = measures["coherence"] * measures["diversity"]
+        values |= {name.format(measure): value for measure, value in measures.items()}
+    return values
 
 
 def of_documents(model: TopicModel, beta: NDArray[np.float64], corpus: BowCorpus) -> dict[str, float]:
@@ -110,11 +134,12 @@ def table(runs: list[dict[str, Any]]) -> None:
 def main(
     results: Path,
     data_dir: Path | None = None,
-    corpora: tuple[Literal["20ng", "docstrings", "short docstrings", "long docstrings"], ...] = ("20ng",),
-    models: tuple[Model, ...] = ("ours", "paper", "tomotopy", "gensim", "sklearn", "nmf"),
-    topics: tuple[int, ...] = (50,),
-    seeds: tuple[int, ...] = (1, 2, 3, 4, 5),
-    ablation: bool = False,
+    short_dir: Path | None = None,
+    corpora: tuple[Corpus, ...] | None = None,
+    models: tuple[Model, ...] = ("ours", "paper", "tomotopy", "nmf", "gsdmm"),
+    variants: tuple[str, ...] = (),
+    topics: tuple[int | Literal["labels"], ...] = (50, "labels"),
+    seeds: tuple[int, ...] = (1, 2, 3),
     paper_epochs: int = 50,
     lda_iterations: int = 1000,
     lda_passes: int = 20,
@@ -124,60 +149,71 @@ def main(
     Args:
         results: JSON-lines file; runs that are there are not repeated, new ones are added.
         data_dir: Folder with the paper's files of 20 Newsgroups, for the corpus 20ng.
-        corpora: Corpora; the short and the long docstrings are parts of the docstrings, with other vocabularies.
+        short_dir: Folder with google_news.csv, search_snippets.csv and stack_overflow.csv, with the columns text and
+            label.
+        corpora: Corpora; the long and the short docstrings and the summary lines are parts of the docstrings, with
+            other vocabularies. null: all of those whose folder is given.
         models: Models; ``paper`` is our code with configs/paper.yaml. ``[]`` only prints the table.
-        topics: Numbers of topics.
+        variants: Our model with other arguments than the defaults, each a string: ``'["--model.anchor=0"]'``.
+        topics: Numbers of topics; ``labels``: as many as the corpus has labels, where it has any.
         seeds: Seeds.
-        ablation: Also train our defaults with one part of the recipe removed at a time.
         paper_epochs: Epochs of ``paper`` and ``embedded-topic-model``; the original's README trains 1000.
         lda_iterations: Gibbs iterations of tomotopy.
         lda_passes: Passes over the documents of gensim and scikit-learn.
     """
-    loaders = {
-        "20ng": lambda: newsgroups(data_dir or Path()),
+    loaders: dict[str, Callable[[], BowCorpus]] = {
         "docstrings": docstrings,
-        "short docstrings": short_docstrings,
         "long docstrings": long_docstrings,
+        "short docstrings": short_docstrings,
+        "summary lines": summary_lines,
     }
+    if data_dir:
+        loaders["20ng"] = partial(newsgroups, data_dir)
+    if short_dir:
+        for name in ("google_news", "search_snippets", "stack_overflow"):
+            loaders[name] = partial(short_texts, short_dir / f"{name}.csv")
+    if missing := set(corpora or ()) - set(loaders):
+        raise SystemExit(f"{', '.join(sorted(missing))}: needs --data_dir (20ng) or --short_dir (the others).")
     known: dict[str, TopicModel] = {
         "ours": Etm(),
         "paper": Etm((PAPER, "--data.steps_per_epoch=null", f"--trainer.max_epochs={paper_epochs}")),
-        "embedded-topic-model": EmbeddedTopicModel(paper_epochs),
         "tomotopy": TomotopyLda(lda_iterations),
+        "nmf": NMF(),
+        "gsdmm": DirichletMixture(),
+        "btm": BitermTopicModel(),
         "gensim": GensimLda(lda_passes),
         "sklearn": SklearnLda(lda_passes),
-        "nmf": NMF(),
+        "embedded-topic-model": EmbeddedTopicModel(paper_epochs),
     }
     efforts = dict.fromkeys(("paper", "embedded-topic-model"), f", {paper_epochs} epochs")
     efforts |= dict.fromkeys(("gensim", "sklearn"), f", {lda_passes} passes")
     efforts["tomotopy"] = f", {lda_iterations} iterations"
     chosen = {model + efforts.get(model, ""): known[model] for model in models}
-    if ablation:
-        chosen |= {f"ours, {part}: {value}": Etm((f"--model.{part}={value}",)) for part, value in PARTS.items()}
+    chosen |= {f"ours, {variant}": Etm(shlex.split(variant)) for variant in variants}
 
     runs = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     done = {(run["corpus"], run["model"], run["topics"], run["seed"]) for run in runs}
-    for name in corpora if chosen else ():
+    for name in (corpora or loaders) if chosen else ():
         corpus = loaders[name]()
-        for seed in seeds:
-            for num_topics in topics:
-                for label, model in chosen.items():
-                    if (name, label, num_topics, seed) in done:
-                        continue
-                    start = perf_counter()
-                    beta = model.fit(corpus, num_topics, seed)
-                    run = {
-                        "corpus": name,
-                        "model": label,
-                        "topics": num_topics,
-                        "seed": seed,
-                        "seconds": perf_counter() - start,
-                        **of_topics(beta, corpus),
-                        **of_documents(model, beta, corpus),
-                    }
-                    runs.append(run)
-                    with results.open("a") as file:
-                        file.write(json.dumps(run) + "\n")
+        labels = corpus.documents["label"].n_unique() if "label" in corpus.documents.columns else None
+        sizes = [labels if size == "labels" else size for size in topics]
+        for seed, num_topics, (label, model) in product(seeds, filter(None, sizes), chosen.items()):
+            if (name, label, num_topics, seed) in done:
+                continue
+            start = perf_counter()
+            beta = model.fit(corpus, num_topics, seed)
+            run = {
+                "corpus": name,
+                "model": label,
+                "topics": num_topics,
+                "seed": seed,
+                "seconds": perf_counter() - start,
+                **of_topics(beta, corpus),
+                **of_documents(model, beta, corpus),
+            }
+            runs.append(run)
+            with results.open("a") as file:
+                file.write(json.dumps(run) + "\n")
     table(runs)
 
 

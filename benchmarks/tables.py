@@ -17,7 +17,7 @@ def show(title: str, header: Sequence[str], rows: Iterable[Sequence[object]], de
         column.justify = "right"
     for row in rows:
         table.add_row(*map(str, row))
-    console = Console(width=200, highlight=False)
+    console = Console(width=300, highlight=False)  # no row is broken
     console.print(f"\n{title}")
     console.print(table)
     console.print(describe(device))
