@@ -52,7 +52,8 @@ class ETM(EvaluatedModel):
         embedding_scale: Length of the embeddings at a warm start; longer ones make more pointed topics.
         anchor: Weight of the squared distance of the embeddings from their warm start in the loss, for each different
             word of a document; more makes topics more coherent and different, less makes held-out perplexity lower.
-            With several topics a document it gives way as topics explain more, and counts as 20,000 documents at most.
+            With several topics a document it gives way where they explain much of the words, and it counts as 20,000
+            documents at most.
         inference: How a document's topics are found. ``mixture``: one topic a document, theta being how likely it is
             which; better where documents are short. ``mixed_membership``: several, each word of one of them, as in
             latent Dirichlet allocation. ``encoder``: several by a network, as in the paper; t_hidden_size, theta_act
@@ -80,7 +81,7 @@ class ETM(EvaluatedModel):
         train_embeddings: bool = True,
         warm_start: bool = True,
         embedding_scale: PositiveFloat = 2.0,
-        anchor: NonNegativeFloat = 0.4,
+        anchor: NonNegativeFloat = 0.12,
         inference: Inference = "auto",
         relevance: ClosedUnitInterval = 0.6,
         optimizer: OptimizerCallable = lambda params: torch.optim.Adam(

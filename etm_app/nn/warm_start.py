@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["MAX_DOCUMENTS", "warm_start"]
 
 MAX_DOCUMENTS = 20_000  # that are decomposed; more change the directions little and the time much
+CLUSTERINGS = 4  # of documents, of which the best is taken
 CLUSTERED_DIMENSIONS = 100  # that documents are clustered in; those beyond are of few of them
 
 
@@ -56,7 +57,7 @@ def warm_start(
     alpha = generator.normal(0, 1, (num_topics, rho_size)).astype(np.float32)
     num_centres = min(num_topics, num_documents)
     if num_centres:
-        clusters = KMeans(num_centres, n_init=1, max_iter=100, random_state=seed)
+        clusters = KMeans(num_centres, n_init=CLUSTERINGS, max_iter=100, random_state=seed)
         directions = _unit(weights @ _unit(words[:, :CLUSTERED_DIMENSIONS]))
         if vectors is not None:
             directions = np.hstack((directions, _unit(vectors[known] - vectors[known].mean(axis=0))))
