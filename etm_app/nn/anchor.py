@@ -34,8 +34,8 @@ class Anchor(nn.Module):
         weight · min(1, 20000/D) · min(1, u/0.5)³ · Σ_v f_v (‖ρ_v − ρ⁰_v‖² + 1/K Σ_k ‖α_k − α⁰_k‖²)
 
     D: documents in training. u: perplexity of the batch over that of the words' frequencies alone (`unexplained`), a
-    constant to the gradients; with one topic a document, 0.4 in place of its power. f_v: share of the documents with word v;
-    Σ_v f_v is the number of different words of a document. ρ⁰, α⁰: where the embeddings were placed. Like the
+    constant to the gradients; with one topic a document, 0.4 in place of its power. f_v: share of the documents with
+    word v; Σ_v f_v is the number of different words of a document. ρ⁰, α⁰: where the embeddings were placed. Like the
     likelihood, the drift grows with the number of words, and counts frequent ones, by which topics are known, before
     rare ones.
 
