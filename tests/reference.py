@@ -8,9 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
-from scipy import special
 from torch import Tensor
-from torch.distributions import Categorical, Normal, kl_divergence
+from torch.distributions import Categorical, Dirichlet, Normal, kl_divergence
 from torch.nn import functional as F
 
 from etm_app.data.batch import BowBatch
@@ -93,32 +92,18 @@ def objective(
     beta = (state["topics.alpha"] @ state["topics.rho"].t()).softmax(-1)  # [K, V]
 
     torch.manual_seed(seed)
-    seen = x_.clone()
-    if share := switches["word_dropout"]:  # what is seen stands for what is hidden
-        seen[x_ > 0] *= F.dropout(torch.ones(int((x_ > 0).sum())), share) > 0
-        seen /= 1 - share if share < 1 else 1
-    tokens = seen.sum(1, keepdim=True)
-    known = tokens[:, 0] > 0
-
+    tokens = x_.sum(1, keepdim=True)
     activation = switches["theta_act"]
     act = ACTIVATIONS.get(activation) or getattr(torch, activation, None) or getattr(F, activation)
-    hidden = act(seen / tokens.clamp(min=1) @ state["encoder.weight"] + state["encoder.bias"])
+    hidden = act(x_ / tokens.clamp(min=1) @ state["encoder.weight"] + state["encoder.bias"])
     hidden = act(hidden @ state["encoder.hidden.weight"].t() + state["encoder.hidden.bias"])
     if switches["enc_drop"]:
         hidden = hidden * F.dropout(torch.ones(hidden.shape, dtype=drawn_as), switches["enc_drop"]).double()
     posterior = hidden @ state["encoder.posterior.weight"].t() + state["encoder.posterior.bias"]
-    if switches["e_step"]:
-        expected = seen @ (beta / beta.sum(0)).t().detach()
-        posterior = posterior + (expected + 0.05).log() @ state["encoder.from_evidence.weight"].t()
-    mu, logvar = posterior.chunk(2, 1)
-    if switches["normalize_posterior"] and known.any():
-        mu = (mu - mu[known].mean(0)) / (mu[known].var(0, correction=0) + 1e-5).sqrt()
-    mu, logvar = (torch.where(known[:, None], of, 0.0) for of in (mu, logvar))
+    mu, logvar = (torch.where(there[:, None], of, 0.0) for of in posterior.chunk(2, 1))
 
     q = Normal(mu, (logvar / 2).exp())
-    z = mu + q.scale * torch.randn(mu.shape, dtype=drawn_as).double()
-    g = (torch.special.erfc(-z / 2**0.5) / 2).log() if switches["prior"] == "dirichlet" else z
-    theta = (state["prior.mean"] + state["prior.log_scale"].exp() * g).softmax(1)
+    theta = (mu + q.scale * torch.randn(mu.shape, dtype=drawn_as).double()).softmax(1)
     log_likelihood = (x_ * (theta @ beta).log()).sum()
     kl = kl_divergence(q, Normal(torch.zeros_like(mu), 1.0)).sum()
     loss = (kl - log_likelihood) / num_nonempty
@@ -133,49 +118,80 @@ def mixture_objective(
     """The same of an ETM with one topic a document."""
     x_ = torch.tensor(x).double()
     beta = (state["topics.alpha"] @ state["topics.rho"].t()).softmax(-1)
-    prior = state["mixture.size"].softmax(0)
+    prior = state["e_step.size"].softmax(0)
     joint = prior * torch.stack([(of**x_).prod(1) for of in beta], 1)  # [B, K]
     evidence = joint.sum(1)
     posterior = (joint / evidence[:, None]).detach()
     kl = kl_divergence(Categorical(posterior), Categorical(prior.detach())).sum()
     loss = -evidence.log().sum() / max(int((x_.sum(1) > 0).sum()), 1)
-    loss = loss + anchor(state, switches["anchor"] / 4, x_, num_documents, None)
+    loss = loss + anchor(state, switches["anchor"], x_, num_documents, None)
     return Objective(loss, evidence.log().sum() + kl, kl)
+
+
+def several_topics(counts: Tensor, beta: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
+    """Expectation steps of one document, token by token.
+
+    Args:
+        counts: Whole numbers, [V].
+        beta: [K, V].
+        prior: π, [K].
+
+    Returns:
+        theta [K], and the expected tokens of each topic and word, [K, V].
+    """
+    words = torch.arange(len(counts)).repeat_interleave(counts.long())  # one a token
+    if not len(words):
+        return prior, torch.zeros_like(beta)
+    of_tokens = beta[:, words]  # [K, n]
+    theta = (prior.log() + min(1.0, 20 / len(words)) * of_tokens.log().sum(1)).softmax(0)
+    for _ in range(6):
+        responsibility = theta[:, None] * of_tokens
+        responsibility = responsibility / responsibility.sum(0)
+        theta = (responsibility.sum(1) + prior) / (len(words) + 1)
+    responsibility = theta[:, None] * of_tokens
+    responsibility = responsibility / responsibility.sum(0)
+    others = responsibility.sum(1, keepdim=True) + prior[:, None] - responsibility  # all tokens but this one
+    responsibility = others * of_tokens
+    responsibility = responsibility / responsibility.sum(0)
+    expected = torch.zeros_like(beta).index_add(1, words, responsibility)
+    return (responsibility.sum(1) + prior) / (len(words) + 1), expected
+
+
+def membership_objective(
+    state: Mapping[str, Tensor], switches: Mapping[str, Any], x: NDArray[np.int64], num_documents: int
+) -> Objective:
+    """The same of an ETM with several topics a document; the loss has the maximization step's gradient."""
+    x_ = torch.tensor(x).double()
+    beta = (state["topics.alpha"] @ state["topics.rho"].t()).softmax(-1)
+    prior = state["e_step.size"].softmax(0)
+    theta, expected = x_.new_zeros(len(x_), len(prior)), torch.zeros_like(beta)
+    for row, counts in enumerate(x_):
+        theta[row], of_row = several_topics(counts, beta.detach(), prior.detach())
+        expected = expected + of_row
+    posterior = theta * (x_.sum(1, keepdim=True) + 1)
+    strength = (posterior.digamma() - posterior.sum(1, keepdim=True).digamma()).exp()
+    log_likelihood = torch.special.xlogy(x_, strength @ beta.detach()).sum()
+    kl = kl_divergence(Dirichlet(posterior, False), Dirichlet(prior.detach().expand_as(posterior), False)).sum()
+    surrogate = (expected * beta.log()).sum() + (theta * prior.log()).sum()
+    bound = log_likelihood - kl
+    loss = -(bound + surrogate - surrogate.detach()) / max(int((x_.sum(1) > 0).sum()), 1)
+    loss = loss + anchor(state, switches["anchor"], x_, num_documents, log_likelihood)
+    return Objective(loss, log_likelihood, kl)
 
 
 def anchor(
     state: Mapping[str, Tensor], weight: float, x: Tensor, num_documents: int, log_likelihood: Tensor | None
 ) -> Tensor:
-    """The anchor's part of a loss, of a batch x [B, V]; without log_likelihood it does not give way."""
+    """The anchor's part of a loss, of a batch x [B, V]; without log_likelihood documents have one topic each."""
     f = state["anchor.document_frequency"]
     if not weight or not len(f):
         return torch.zeros(())
-    unexplained = 1.0
+    gives_way = 0.4
     if log_likelihood is not None:
         by_frequency = (x * state["anchor.log_frequency"]).sum()
         unexplained = ((by_frequency - log_likelihood.detach()) / max(x.sum().item(), 1)).exp().item()
+        gives_way = min(1.0, unexplained / 0.5) ** 3
     words = (state["topics.rho"] - state["anchor.rho"]).square().sum(1)
     topics = (state["topics.alpha"] - state["anchor.alpha"]).square().sum(1)
-    gives_way = min(1.0, unexplained / 0.5) ** (6 * min(1.0, num_documents / 5_000))
     share = min(1.0, 20_000 / num_documents)
     return weight * share * gives_way * (f * (words + topics.mean())).sum()
-
-
-def mean_theta(
-    mu: NDArray[np.float64], logvar: NDArray[np.float64], mean: NDArray[np.float64], scale: float, prior: str
-) -> NDArray[np.float64]:
-    """E[softmax(mean + scale g(z))], z ~ N(mu, exp(logvar)), to ten digits, for one document, [K].
-
-    With a = exp(delta) and 1 / Σ a = ∫ exp(−t Σ a) dt, E[theta_k] = ∫ E[a_k exp(−t a_k)] Π_{j≠k} E[exp(−t a_j)] dt:
-    sums over grids of z and of log t.
-    """
-    z, step = np.linspace(-9, 9, 401), 0.2
-    weights = np.exp(-(z**2) / 2) / np.exp(-(z**2) / 2).sum()
-    points = mu[:, None] + np.exp(logvar / 2)[:, None] * z
-    delta = mean[:, None] + scale * (special.log_ndtr(points) if prior == "dirichlet" else points)
-    log_t = np.arange(-60, 60, step)[:, None, None] - delta.mean()
-    ta = np.exp(np.clip(log_t + delta, -700, 700))
-    alone, weighted = np.exp(-ta) @ weights, (ta * np.exp(-ta)) @ weights
-    others = np.log(np.maximum(alone, 1e-300))
-    found: NDArray[np.float64] = (weighted * np.exp(others.sum(1, keepdims=True) - others)).sum(0) * step
-    return found

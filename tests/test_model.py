@@ -9,6 +9,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from etm_app.nn.prior import PriorKind
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -23,7 +24,6 @@ from etm_app.errors import UserError
 from etm_app.metrics.elbo import EVALUATED_SAMPLES
 from etm_app.model import ETM
 from etm_app.nn import sparse
-from etm_app.nn.prior import PriorKind
 from tests import reference
 from tests.planted import SPLITS, VOCAB, PlantedDataModule, planted_counts
 from tests.reference import assert_close, batch_of, dense

@@ -95,7 +95,7 @@ class EStep(nn.Module):
         joint, log_prior = self._log_joint(batch, batch.counts, beta), self.log_prior(batch.vectors)
         if self.several:
             theta, ratio = self._rounds(batch, batch.counts, beta, joint, with_gradients)
-            total = (num_tokens(batch, batch.counts) + PRIOR_TOKENS)[:, None]
+            total = num_tokens(batch, batch.counts)[:, None].to(theta.dtype) + PRIOR_TOKENS
             posterior = theta * total
             # With q(theta) = Dirichlet(posterior) and the best q of the words' topics then: Blei et al. 2003, eq. 6.
             strength = (posterior.digamma() - total.digamma()).exp()
@@ -118,7 +118,7 @@ class EStep(nn.Module):
         self, batch: BowBatch, counts: Tensor, beta: Tensor, joint: Tensor, with_gradients: bool = False
     ) -> tuple[Tensor, Tensor]:
         """Theta with several topics, and expected counts over beta as `_infer`; no array here is [N, K]."""
-        log_prior, tokens = self.log_prior(batch.vectors), num_tokens(batch, counts)[:, None]
+        log_prior, tokens = self.log_prior(batch.vectors), num_tokens(batch, counts)[:, None].to(joint.dtype)
         prior, total = PRIOR_TOKENS * log_prior.exp(), tokens + PRIOR_TOKENS
         theta = (log_prior + (joint - log_prior) * (START_TOKENS / tokens).clamp(max=1)).softmax(-1)
         for _ in range(ROUNDS - 1):

@@ -49,22 +49,17 @@ def test_what_topics_leave_unexplained_is_perplexity_over_that_of_the_frequencie
     assert anchor.unexplained(nothing, torch.zeros(())).item() == 1
 
 
-@pytest.mark.parametrize(
-    ("num_documents", "expected"),
-    [
-        (10, [2, 2, 2 / 2**0.012]),
-        (2_500, [2, 2, 2 / 2**3]),
-        (5_000, [2, 2, 2 / 2**6]),
-        (20_000, [2, 2, 2 / 2**6]),
-        (200_000, [0.2, 0.2, 0.2 / 2**6]),
-    ],
-)
-def test_it_gives_way_where_topics_explain_many_documents(num_documents: int, expected: list[float]) -> None:
-    """By what the topics leave unexplained of the words: all, a half, a quarter."""
-    anchor = Anchor(2.0)
+@pytest.mark.parametrize(("num_documents", "share"), [(10, 1), (20_000, 1), (200_000, 0.1)])
+def test_it_gives_way_where_topics_explain_much_and_documents_are_many(num_documents: int, share: float) -> None:
+    """By what the topics leave unexplained of the words: all, a half, a quarter; or with one topic a document."""
+    rho, alpha, batch = torch.zeros(4, 2).double(), torch.zeros(1, 2).double(), batch_of(np.eye(4, dtype=int))
+    anchor = placed(rho, alpha, weight=2.0)
     anchor.num_documents = num_documents
-    strength = [anchor.strength(torch.tensor(unexplained)).item() for unexplained in (1.0, 0.5, 0.25)]
-    assert strength == pytest.approx(expected)
+    by_frequency = 4 * np.log(1 / 4)
+    likelihoods = [torch.tensor(by_frequency - 4 * np.log(unexplained)) for unexplained in (1.0, 0.5, 0.25)]
+    drift = anchor.drift(rho + 1, alpha).item()
+    found = [anchor(rho + 1, alpha, batch, likelihood).item() / drift for likelihood in (*likelihoods, None)]
+    assert found == pytest.approx([2 * share, 2 * share, 2 * share / 8, 2 * share * 0.4])
 
 
 def test_without_a_place_or_a_weight_there_is_no_penalty() -> None:
@@ -76,7 +71,7 @@ def test_without_a_place_or_a_weight_there_is_no_penalty() -> None:
     assert placed(rho, alpha)(rho + 1, alpha, batch, torch.tensor(-9.0)).item() > 0
 
 
-def test_the_penalty_is_strength_times_drift() -> None:
+def test_the_penalty_is_weight_times_drift() -> None:
     """Its gradients too; none flows into the likelihood."""
     batch = batch_of(np.array([[2, 0, 1]]))
     at, alpha = torch.randn(3, 4, dtype=torch.float64), torch.randn(2, 4, dtype=torch.float64)
@@ -91,7 +86,7 @@ def test_the_penalty_is_strength_times_drift() -> None:
     torch.testing.assert_close(rho.grad, torch.full_like(at, 0.7 * 0.5 * (1 / 2) * 2))
     assert likelihood.grad is None
     explained = anchor(rho, alpha, batch, torch.tensor(-1.0))
-    assert explained.item() == pytest.approx(2.1 * (np.exp((3 * np.log(1 / 3) + 1) / 3) / 0.5) ** 6)
+    assert explained.item() == pytest.approx(2.1 * (np.exp((3 * np.log(1 / 3) + 1) / 3) / 0.5) ** 3)
 
 
 def test_one_token_is_unexplained_as_it_is() -> None:

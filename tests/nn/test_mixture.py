@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from etm_app.nn.mixture import Mixture
 from numpy.typing import NDArray
 from scipy import special
 
-from etm_app.nn.mixture import Mixture
 from tests.reference import batch_of
 from tests.strategies import over_corpora
 
