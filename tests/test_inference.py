@@ -8,17 +8,30 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from etm_app.cli.main import main
+from etm_app.data.datamodule import held_out_set
 from etm_app.model import ETM
-from etm_app.start import SHORT_DOCUMENT, Inference, choose_inference
+from etm_app.start import choose_inference
+from etm_app.topic_model import Inference
 from tests.conftest import SMALL
 from tests.planted import SPLITS, VOCAB, PlantedDataModule, planted_counts
 from tests.test_model import no_tensor_of_batch_by_vocabulary
 
 LENGTH = 4  # tokens of a short document
+
+
+class Stop(Callback):
+    """Stops a run after some epochs of those it was to have."""
+
+    def __init__(self, max_epochs: int) -> None:
+        self.max_epochs = max_epochs
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: object) -> None:
+        trainer.should_stop = trainer.current_epoch + 1 >= self.max_epochs
 
 
 def short_counts(num_documents: int = len(SPLITS), length: int = LENGTH, seed: int = 0) -> NDArray[np.int64]:
@@ -49,27 +62,27 @@ def fit(model: ETM, x: NDArray[np.int64], **kwargs: Any) -> Trainer:
 
 # Which
 
+CHOICES = [(short_counts(), "mixture"), (short_counts(length=60), "mixture"), (planted_counts(), "mixed_membership")]
 
-@pytest.mark.parametrize(
-    ("x", "expected"),
-    [
-        (short_counts(), "mixture"),
-        (short_counts(length=SHORT_DOCUMENT), "mixture"),
-        (short_counts(length=SHORT_DOCUMENT + 1), "encoder"),
-        (planted_counts(), "encoder"),
-    ],
-    ids=["short", "just short", "just long", "long"],
-)
+
+def fit_until_it_is_chosen(model: ETM, x: NDArray[np.int64]) -> Trainer:
+    """A third of its 48 steps as a mixture."""
+    return fit(model, x, max_epochs=12)
+
+
+@pytest.mark.parametrize(("x", "expected"), CHOICES, ids=["short", "long, of one topic", "of several topics"])
 def test_the_data_choose(x: NDArray[np.int64], expected: str, caplog: pytest.LogCaptureFixture) -> None:
     model = etm()
-    fit(model, x, max_epochs=1)
+    fit_until_it_is_chosen(model, x)
     assert model.inference == model.hparams["inference"] == expected
-    assert (model.mixture is not None) == (expected == "mixture")
+    assert model.e_step is not None
+    assert model.e_step.several == (expected == "mixed_membership")
     (said,) = [line for line in caplog.messages if line.startswith("Inference: ")]
     assert expected in said
+    assert "--model.inference" in said
 
 
-@pytest.mark.parametrize("inference", ["encoder", "mixture"])
+@pytest.mark.parametrize("inference", ["encoder", "mixture", "mixed_membership"])
 def test_an_argument_overrules(inference: Inference, caplog: pytest.LogCaptureFixture) -> None:
     for x in (short_counts(), planted_counts()):
         model = etm(inference=inference)
@@ -78,20 +91,40 @@ def test_an_argument_overrules(inference: Inference, caplog: pytest.LogCaptureFi
     assert "Inference: " not in caplog.text
 
 
-def test_topics_that_do_not_start_from_the_corpus_are_for_an_encoder() -> None:
-    model = etm(warm_start=False)
-    fit(model, short_counts(), max_epochs=1)
-    assert model.inference == "encoder"
-    assert choose_inference(None, True)[0] == "encoder"
+def test_without_validation_documents_those_of_training_choose() -> None:
+    model = etm()
+    datamodule = PlantedDataModule(short_counts(), ["train"] * len(SPLITS), batch_size=16)
+    trainer(max_epochs=6, limit_val_batches=0).fit(model, datamodule)
+    assert model.inference == "mixture"
+    assert held_out_set(None, len(VOCAB)) is None
+    assert choose_inference(etm(), None)[0] == "mixed_membership"
 
 
-def test_the_encoder_chosen_is_the_encoder_asked_for() -> None:
-    chosen, asked_for = etm(), etm(inference="encoder")
-    for model in (chosen, asked_for):
-        torch.manual_seed(1)
-        fit(model, planted_counts())
-    for name, value in asked_for.state_dict().items():
-        assert torch.equal(chosen.state_dict()[name], value), name
+def test_what_is_chosen_leaves_held_out_words_less_perplexing() -> None:
+    model, held_out = etm(), held_out_set(PlantedDataModule(planted_counts()), len(VOCAB))
+    assert held_out is not None
+    fit(model, planted_counts(), max_epochs=12)
+    choice, said = choose_inference(model, held_out)
+    found = {}
+    for inference in ("mixture", "mixed_membership"):
+        model.infer_by(inference)
+        (metrics,) = trainer().validate(model, PlantedDataModule(planted_counts()), verbose=False)
+        found[inference] = metrics["val_perplexity"]
+        assert f"{metrics['val_perplexity']:,.0f}" in said
+    assert choice == min(found, key=lambda name: found[name])
+
+
+def test_a_run_stopped_before_the_choice_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    whole, part, path = etm(), etm(), tmp_path / "last.ckpt"
+    fit(whole, short_counts(), max_epochs=12)
+    saving = {"callbacks": [ModelCheckpoint(tmp_path, save_last=True), Stop(2)], "enable_checkpointing": True}
+    fit(part, short_counts(), max_epochs=12, **saving)
+    assert part.inference == "auto"
+    resumed = etm()
+    trainer(max_epochs=12).fit(resumed, PlantedDataModule(short_counts(), batch_size=16), ckpt_path=path)
+    assert resumed.inference == whole.inference == "mixture"
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], value, msg=name)
 
 
 # What a mixture does
@@ -113,8 +146,8 @@ def test_evaluation_is_the_definition(batch_size: int) -> None:
     fit(model, x)
     (metrics,) = trainer().validate(model, PlantedDataModule(x, batch_size=batch_size), verbose=False)
     first, second = halves(x)
-    assert model.mixture is not None
-    beta, prior = model.beta.double(), model.mixture.log_prior().detach().exp().double()
+    assert model.e_step is not None
+    beta, prior = model.beta.double(), model.e_step.log_prior().detach().exp().double()
     joint = prior * torch.stack([(of ** (first + second)).prod(1) for of in beta], 1)
     there = (first + second).sum(1) > 0
     posterior = joint / joint.sum(1, keepdim=True)
@@ -149,7 +182,7 @@ def test_no_tensor_has_the_size_of_batch_times_vocabulary() -> None:
     with no_tensor_of_batch_by_vocabulary():
         trainer(max_epochs=1).fit(model, datamodule)
         trainer().test(model, datamodule, verbose=False)
-    assert model.inference == "mixture"
+    assert model.inference != "auto"
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])

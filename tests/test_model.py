@@ -9,7 +9,6 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from etm_app.nn.prior import PriorKind
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -21,9 +20,9 @@ from torch.utils._pytree import tree_leaves
 
 from etm_app.checkpoint.old import OLD_NAMES
 from etm_app.errors import UserError
-from etm_app.metrics.elbo import EVALUATED_SAMPLES
 from etm_app.model import ETM
-from etm_app.nn import sparse
+from etm_app.nn.encoder import EVALUATED_SAMPLES
+from etm_app.topic_model import Inference
 from tests import reference
 from tests.planted import SPLITS, VOCAB, PlantedDataModule, planted_counts
 from tests.reference import assert_close, batch_of, dense
@@ -69,20 +68,22 @@ def fit(model: ETM, datamodule: PlantedDataModule, **kwargs: Any) -> Gradients:
 # Against the dense reference
 
 
-def test_training_steps_are_the_dense_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("inference", ["encoder", "mixture", "mixed_membership"])
+def test_training_steps_are_the_dense_ones(inference: Inference, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a training step consists of: in float64, with sparse sums or dense ones, it is the same."""
-    model = etm().double()
+    model = etm(inference=inference).double()
     datamodule = PlantedDataModule(batch_size=16)
     actual = fit(deepcopy(model), datamodule)
-    monkeypatch.setattr(sparse, "matmul", reference.matmul)
-    for module in ("model", "evaluation"):
+    for module in ("nn.encoder", "nn.e_step"):
+        monkeypatch.setattr(f"etm_app.{module}.matmul", reference.matmul)
+    for module in ("nn.encoder", "evaluation"):
         monkeypatch.setattr(f"etm_app.{module}.log_likelihood", reference.log_likelihood)
     expected = fit(deepcopy(model), datamodule)
     assert len(expected.losses) == 2 * 4
     for ours, theirs in zip(actual.losses, expected.losses, strict=True):
         assert_close(ours, theirs, 1e-9)
     for ours, theirs in zip(actual.gradients, expected.gradients, strict=True):
-        assert len(theirs) >= 8
+        assert len(theirs) >= (8 if inference == "encoder" else 3)
         assert ours.keys() == theirs.keys()
         assert_close(*(torch.cat([gradient.flatten() for gradient in of.values()]) for of in (ours, theirs)), 1e-9)
 
@@ -91,7 +92,7 @@ def test_training_steps_are_the_dense_ones(monkeypatch: pytest.MonkeyPatch) -> N
 def test_evaluation_is_the_definition(batch_size: int) -> None:
     """Validation metrics, from theta, beta and the halves alone."""
     datamodule = PlantedDataModule(batch_size=batch_size)
-    model = etm()
+    model = etm(inference="encoder")
     fit(model, datamodule)
     metrics = validate(model, datamodule)
 
@@ -107,32 +108,31 @@ def test_evaluation_is_the_definition(batch_size: int) -> None:
         (-completed[scored].sum() / tokens[scored].sum()).exp().item(), rel=1e-5
     )
     assert metrics["val_perplexity_doc_mean"] == pytest.approx(loss.mean().exp().item(), rel=1e-5)
-    mu, logvar = model.eval().encoder(batch, batch.counts, model.topics())
+    mu, logvar = model.eval().encoder(batch, batch.counts)
     noise = torch.randn(1_021, 4, generator=torch.Generator().manual_seed(0))
     number = (x * torch.arange(x.shape[1])).sum(1).long()
     pairs = [(logvar / 2).exp() * noise[(number + pair) % 1_021] for pair in (0, 1)]
     z = torch.stack([mu + sign * pair for pair in pairs for sign in (1, -1)])
-    log_likelihood = (x * (model.prior.theta(z) @ model.beta).double().log()).sum(2)
+    log_likelihood = (x * (z.softmax(-1) @ model.beta).double().log()).sum(2)
     assert metrics["val_reconstruction_loss"] == pytest.approx(-log_likelihood.mean(0)[there].mean().item(), rel=1e-5)
     kl = kl_divergence(Normal(mu, (logvar / 2).exp()), Normal(0.0, 1.0)).sum(1)
     assert metrics["val_kl"] == pytest.approx(kl[there].mean().item(), rel=1e-5)
     assert metrics["val_elbo"] == pytest.approx(-metrics["val_reconstruction_loss"] - metrics["val_kl"], rel=1e-5)
 
 
-@pytest.mark.parametrize("prior", get_args(PriorKind))
-def test_the_evaluated_elbo_is_the_bound(prior: PriorKind) -> None:
+def test_the_evaluated_elbo_is_the_bound() -> None:
     """The expectation over the posterior, which is less than the likelihood of the mean theta."""
     splits = ["train", "val", "val"] * 100
     datamodule = PlantedDataModule(planted_counts(len(splits)), splits)
-    model = etm(prior=prior)
+    model = etm(inference="encoder")
     fit(model, datamodule)
     (batch,) = datamodule.val_dataloader()
     with torch.no_grad():
-        mu, logvar = model.eval().encoder(batch, batch.counts, model.topics())
+        mu, logvar = model.eval().encoder(batch, batch.counts)
         z = mu + (logvar / 2).exp() * torch.randn(1_000, *mu.shape, generator=torch.Generator().manual_seed(1))
         x = dense(batch, batch.counts)
-        each = torch.stack([(x * (theta @ model.beta).log()).sum(1) for theta in model.prior.theta(z)])
-        at_the_mean = (x * (model.prior.theta(z).mean(0) @ model.beta).log()).sum().item()
+        each = torch.stack([(x * (theta @ model.beta).log()).sum(1) for theta in z.softmax(-1)])
+        at_the_mean = (x * (z.softmax(-1).mean(0) @ model.beta).log()).sum().item()
     loss = validate(model, datamodule)["val_reconstruction_loss"] * batch.num_nonempty
     expected, error = each.mean(0).sum().item(), (each.var(0) / EVALUATED_SAMPLES).sum().sqrt().item()
     assert at_the_mean - expected > 5 * error
@@ -190,8 +190,9 @@ def wide() -> PlantedDataModule:
     return PlantedDataModule(x, ["train", "val", "test"] * (2 * B), batch_size=B)
 
 
-def test_no_tensor_has_the_size_of_batch_times_vocabulary(wide: PlantedDataModule) -> None:
-    model = etm(wide.vocab_size, t_hidden_size=8, num_topics=4, rho_size=4)
+@pytest.mark.parametrize("inference", ["encoder", "mixture", "mixed_membership"])
+def test_no_tensor_has_the_size_of_batch_times_vocabulary(wide: PlantedDataModule, inference: Inference) -> None:
+    model = etm(wide.vocab_size, t_hidden_size=8, num_topics=4, rho_size=4, inference=inference)
     batches = list(wide.train_dataloader())
     assert [len(batch) for batch in batches] == [B, B]
     with no_tensor_of_batch_by_vocabulary():
@@ -201,7 +202,7 @@ def test_no_tensor_has_the_size_of_batch_times_vocabulary(wide: PlantedDataModul
 
 
 def test_a_dense_product_would_be_noticed(wide: PlantedDataModule, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sparse, "matmul", reference.matmul)
+    monkeypatch.setattr("etm_app.nn.e_step.matmul", reference.matmul)
     model = etm(wide.vocab_size, t_hidden_size=8, num_topics=4, rho_size=4).double()
     with pytest.raises(AssertionError), no_tensor_of_batch_by_vocabulary():
         fit(model, wide, max_epochs=1)
@@ -281,24 +282,18 @@ def test_theta_is_on_the_simplex_and_a_matter_of_the_document_alone() -> None:
     assert theta.unique(dim=0).shape[0] > 10
 
 
-@pytest.mark.parametrize("prior", get_args(PriorKind))
+@pytest.mark.parametrize("inference", get_args(Inference))
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
-def test_theta_of_an_empty_document_is_known_in_other_precisions(dtype: torch.dtype, prior: PriorKind) -> None:
-    theta = etm(prior=prior).to(dtype).theta(planted_counts(5))
+def test_theta_of_an_empty_document_is_known_in_other_precisions(dtype: torch.dtype, inference: Inference) -> None:
+    theta = etm(inference=inference).to(dtype).theta(planted_counts(5))
     torch.testing.assert_close(theta[4].double(), torch.full((4,), 0.25).double(), rtol=1e-3, atol=0)
 
 
-@pytest.mark.parametrize("prior", get_args(PriorKind))
-def test_theta_is_that_of_the_posterior_and_of_empty_documents_that_of_the_prior(prior: PriorKind) -> None:
-    model, batch = etm(prior=prior).eval(), batch_of(planted_counts(5))
-    with torch.no_grad():
-        model.prior.mean.copy_(torch.tensor([1.0, 0.0, -1.0, 0.5]))
-    known = batch.indptr.diff() > 0
-    assert 0 < known.sum() < 5
-    theta = model.theta(batch)
-    mu, logvar = model.encoder(batch, batch.counts, model.topics())
-    torch.testing.assert_close(theta[known], model.prior.posterior_theta(mu, logvar)[known].detach())
-    torch.testing.assert_close(theta[~known], model.prior.mean_theta().expand(int((~known).sum()), -1).detach())
+def test_theta_of_an_encoder_is_softmax_of_the_mean() -> None:
+    model, batch = etm(inference="encoder").eval(), batch_of(planted_counts(5))
+    assert model.encoder is not None
+    mu, _ = model.encoder(batch, batch.counts)
+    torch.testing.assert_close(model.theta(batch), mu.softmax(-1).detach())
 
 
 @pytest.mark.parametrize("train", [True, False])
@@ -410,17 +405,6 @@ def test_embeddings_are_learned_if_wanted(train_embeddings: bool) -> None:
     assert torch.equal(rhos[0], model.rho) != train_embeddings
 
 
-def test_normalized_posteriors_have_no_mean_and_unit_variance_over_the_training_documents() -> None:
-    datamodule = PlantedDataModule(batch_size=16)
-    model = etm(normalize_posterior=True, optimizer=lambda params: torch.optim.Adam(params, lr=0.02))
-    fit(model, datamodule, max_epochs=40)
-    x = datamodule.x[np.array(SPLITS) == "train"]
-    batch = batch_of(x[x.sum(axis=1) > 0])
-    mu, _ = model.eval().encoder(batch, batch.counts, model.topics())
-    torch.testing.assert_close(mu.mean(dim=0), torch.zeros(4), atol=1e-4, rtol=0)
-    torch.testing.assert_close(mu.var(dim=0, correction=0), torch.ones(4), atol=0.02, rtol=0)
-
-
 def test_a_warm_start_begins_with_other_topics_than_a_cold_one() -> None:
     starts = []
     for warm_start in (True, True, False):
@@ -487,7 +471,6 @@ def test_a_checkpoint_of_the_version_before_loads(warm_start: bool, tmp_path: Pa
     new_names = {new: old for old, new in OLD_NAMES.items()}
     state = {new_names.get(name, name): value for name, value in content["state_dict"].items() if value.numel()}
     del state["placed"], state["log_frequency"]
-    assert {"prior_mean", "prior_log_scale"} <= set(state)
     assert ({"topics.rho_anchor", "topics.word_weight"} <= set(state)) == warm_start
     torch.save({**content, "state_dict": state}, path)
     x = planted_counts(20, seed=5)
@@ -502,6 +485,59 @@ def test_a_checkpoint_of_the_version_before_loads(warm_start: bool, tmp_path: Pa
         trainer(max_epochs=3).fit(resumed[name], PlantedDataModule(), ckpt_path=parent)
     for name, value in resumed["new"].state_dict().items():
         assert torch.equal(resumed["old"].state_dict()[name], value), name
+
+
+OLD_ENCODER = {
+    "word_dropout": 0.6,
+    "normalize_posterior": True,
+    "e_step": True,
+    "prior": "dirichlet",
+    "learn_prior": True,
+}
+PAPERS = {"word_dropout": 0.0, "normalize_posterior": False, "e_step": False, "prior": "normal", "learn_prior": False}
+
+
+def of_a_version_before(model: ETM, run: Trainer, path: Path, had: dict[str, Any]) -> None:
+    """A checkpoint with its arguments, and what its encoder and prior had beside the paper's."""
+    run.save_checkpoint(path)
+    content = torch.load(path, weights_only=True)
+    content["hyper_parameters"] |= had
+    del content["hyper_parameters"]["inference"]
+    prior = {"prior.mean": torch.zeros(4), "prior.log_scale": torch.zeros(())}
+    content["state_dict"] |= prior
+    if had["e_step"]:
+        content["state_dict"]["encoder.from_evidence.weight"] = torch.randn(8, 4)
+    if had["normalize_posterior"]:
+        content["state_dict"] |= {"encoder.norm.mean": torch.zeros(4), "encoder.norm.variance": torch.ones(4)}
+    torch.save(content, path)
+
+
+def test_the_papers_encoder_of_a_version_before_is_what_it_was(tmp_path: Path) -> None:
+    model, run, path, x = etm(inference="encoder"), trainer(max_epochs=1), tmp_path / "model.ckpt", planted_counts(20)
+    run.fit(model, PlantedDataModule())
+    of_a_version_before(model, run, path, PAPERS)
+    loaded = ETM.load_from_checkpoint(path)
+    assert loaded.inference == "encoder"
+    assert torch.equal(loaded.theta(x), model.theta(x))
+
+
+def test_of_another_encoder_of_a_version_before_the_topics_stay(tmp_path: Path) -> None:
+    model, run, path, x = etm(inference="encoder"), trainer(max_epochs=1), tmp_path / "model.ckpt", planted_counts(20)
+    run.fit(model, PlantedDataModule())
+    of_a_version_before(model, run, path, OLD_ENCODER)
+    with pytest.warns(UserWarning, match="whose encoder is gone") as warned:
+        loaded = ETM.load_from_checkpoint(path)
+    assert len(warned) == 1
+    assert loaded.inference == "mixed_membership"
+    assert torch.equal(loaded.beta, model.beta)
+    torch.testing.assert_close(loaded.theta(x).sum(1), torch.ones(20))
+    with pytest.warns(UserWarning, match="whose encoder is gone"):
+        trainer().test(etm(), PlantedDataModule(), ckpt_path=path, verbose=False)
+    with (
+        pytest.warns(UserWarning, match="gone"),
+        pytest.raises(UserError, match="cannot go on"),
+    ):
+        trainer(max_epochs=2).fit(etm(), PlantedDataModule(), ckpt_path=path)
 
 
 def test_a_checkpoint_is_all_that_is_needed(tmp_path: Path) -> None:

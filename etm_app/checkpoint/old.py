@@ -45,7 +45,7 @@ def take_old_form(checkpoint: dict[str, Any]) -> None:
     if given["inference"] == "encoder" and other and isinstance(topics, Tensor) and topics.ndim == 2:
         rank_zero_warn(
             "ckpt_path: of a version whose encoder is gone. Its topics are as they were; those of documents are found "
-            "by expectation steps (mixed_membership): theta and perplexity are others, and its training cannot go on."
+            "by expectation steps (mixed_membership), so theta and perplexity are others."
         )
         given["inference"] = "mixed_membership"
         checkpoint["optimizer_states"] = []

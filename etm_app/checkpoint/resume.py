@@ -172,6 +172,11 @@ def _check_optimizers(checkpoint: dict[str, Any], model: LightningModule) -> Non
     for name in ("optimizer_states", "lr_schedulers"):
         if not isinstance(checkpoint.get(name), list):
             raise _refuse(name, "is no list: perhaps only the weights were kept")
+    if not checkpoint["optimizer_states"]:
+        raise UserError(
+            "ckpt_path: the checkpoint has no state of an optimizer, as those of versions whose encoder is gone: its "
+            "training cannot go on; expected one to go on from: train anew without --ckpt_path."
+        )
     configured: Any = model.configure_optimizers()
     schedulers = []
     if isinstance(configured, dict):
