@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import special
 from torch import Tensor
-from torch.distributions import Categorical, Normal, kl_divergence
+from torch.distributions import Dirichlet, Normal, kl_divergence
 from torch.nn import functional as F
 
 from etm_app.data.batch import BowBatch
@@ -76,6 +76,7 @@ def objective(
     num_documents: int,
     seed: int,
     drawn_as: torch.dtype = torch.float64,
+    vectors: NDArray[np.float64] | None = None,
 ) -> Objective:
     """The loss of a training step, from the parameters and the arguments of an ETM alone.
 
@@ -85,97 +86,128 @@ def objective(
         x: Counts, [B, V].
         num_documents: In training.
         seed: Of torch, before the step.
-        drawn_as: Type that the step draws its random numbers in; counts are float32.
+        drawn_as: Type that the step draws its random numbers in.
+        vectors: Embeddings of the documents, [B, E].
     """
     x_ = torch.tensor(x).double()
-    there = x_.sum(1) > 0
-    num_nonempty = max(int(there.sum()), 1)
     beta = (state["topics.alpha"] @ state["topics.rho"].t()).softmax(-1)  # [K, V]
-
-    torch.manual_seed(seed)
-    seen = x_.clone()
-    if share := switches["word_dropout"]:  # what is seen stands for what is hidden
-        seen[x_ > 0] *= F.dropout(torch.ones(int((x_ > 0).sum())), share) > 0
-        seen /= 1 - share if share < 1 else 1
-    tokens = seen.sum(1, keepdim=True)
-    known = tokens[:, 0] > 0
-
-    activation = switches["theta_act"]
-    act = ACTIVATIONS.get(activation) or getattr(torch, activation, None) or getattr(F, activation)
-    hidden = act(seen / tokens.clamp(min=1) @ state["encoder.weight"] + state["encoder.bias"])
-    hidden = act(hidden @ state["encoder.hidden.weight"].t() + state["encoder.hidden.bias"])
-    if switches["enc_drop"]:
-        hidden = hidden * F.dropout(torch.ones(hidden.shape, dtype=drawn_as), switches["enc_drop"]).double()
-    posterior = hidden @ state["encoder.posterior.weight"].t() + state["encoder.posterior.bias"]
-    if switches["e_step"]:
-        expected = seen @ (beta / beta.sum(0)).t().detach()
-        posterior = posterior + (expected + 0.05).log() @ state["encoder.from_evidence.weight"].t()
-    mu, logvar = posterior.chunk(2, 1)
-    if switches["normalize_posterior"] and known.any():
-        mu = (mu - mu[known].mean(0)) / (mu[known].var(0, correction=0) + 1e-5).sqrt()
-    mu, logvar = (torch.where(known[:, None], of, 0.0) for of in (mu, logvar))
-
-    q = Normal(mu, (logvar / 2).exp())
-    z = mu + q.scale * torch.randn(mu.shape, dtype=drawn_as).double()
-    g = (torch.special.erfc(-z / 2**0.5) / 2).log() if switches["prior"] == "dirichlet" else z
-    theta = (state["prior.mean"] + state["prior.log_scale"].exp() * g).softmax(1)
-    log_likelihood = (x_ * (theta @ beta).log()).sum()
-    kl = kl_divergence(q, Normal(torch.zeros_like(mu), 1.0)).sum()
-    loss = (kl - log_likelihood) / num_nonempty
-
-    loss = loss + anchor(state, switches["anchor"], x_, num_documents, log_likelihood)
+    one_topic = switches["inference"] in ("mixture", "auto")
+    if switches["inference"] == "encoder":
+        torch.manual_seed(seed)
+        mu, logvar = encode(state, switches, x_, drawn_as, vectors)
+        q = Normal(mu, (logvar / 2).exp())
+        theta = (mu + q.scale * torch.randn(mu.shape, dtype=drawn_as).double()).softmax(1)
+        log_likelihood = (x_ * (theta @ beta).log()).sum()
+        kl = kl_divergence(q, Normal(torch.zeros_like(mu), 1.0)).sum()
+        maximized = log_likelihood - kl
+    else:
+        log_prior = log_prior_of(state, vectors, len(x))
+        found = infer(x, beta.detach().numpy(), log_prior.detach().exp().numpy(), several=not one_topic)
+        log_likelihood, kl = torch.tensor([found.log_likelihood, found.kl.sum()], dtype=torch.float64)
+        maximized = (torch.tensor(found.expected) * beta.log()).sum() + (torch.tensor(found.theta) * log_prior).sum()
+        maximized = maximized - maximized.detach() + log_likelihood - kl
+    explained = None if one_topic else log_likelihood
+    loss = -maximized / max(int((x_.sum(1) > 0).sum()), 1)
+    loss = loss + anchor(state, switches["anchor"], x_, num_documents, explained)
     return Objective(loss, log_likelihood, kl)
 
 
-def mixture_objective(
-    state: Mapping[str, Tensor], switches: Mapping[str, Any], x: NDArray[np.int64], num_documents: int
-) -> Objective:
-    """The same of an ETM with one topic a document."""
-    x_ = torch.tensor(x).double()
-    beta = (state["topics.alpha"] @ state["topics.rho"].t()).softmax(-1)
-    prior = state["mixture.size"].softmax(0)
-    joint = prior * torch.stack([(of**x_).prod(1) for of in beta], 1)  # [B, K]
-    evidence = joint.sum(1)
-    posterior = (joint / evidence[:, None]).detach()
-    kl = kl_divergence(Categorical(posterior), Categorical(prior.detach())).sum()
-    loss = -evidence.log().sum() / max(int((x_.sum(1) > 0).sum()), 1)
-    loss = loss + anchor(state, switches["anchor"] / 4, x_, num_documents, None)
-    return Objective(loss, evidence.log().sum() + kl, kl)
+def encode(
+    state: Mapping[str, Tensor],
+    switches: Mapping[str, Any],
+    x: Tensor,
+    drawn_as: torch.dtype,
+    vectors: NDArray[np.float64] | None,
+) -> tuple[Tensor, Tensor]:
+    """Mean and logarithm of the variance of delta by the network, in training, of counts [B, V]: [B, K] each."""
+    tokens = x.sum(1, keepdim=True)
+    activation = switches["theta_act"]
+    act = ACTIVATIONS.get(activation) or getattr(torch, activation, None) or getattr(F, activation)
+    hidden = x / tokens.clamp(min=1) @ state["encoder.weight"] + state["encoder.bias"]
+    if vectors is not None:
+        hidden = hidden + torch.tensor(unit(vectors)) @ state["encoder.from_vectors.weight"].t()
+    hidden = act(act(hidden) @ state["encoder.hidden.weight"].t() + state["encoder.hidden.bias"])
+    if switches["enc_drop"]:
+        hidden = hidden * F.dropout(torch.ones(hidden.shape, dtype=drawn_as), switches["enc_drop"]).double()
+    posterior = hidden @ state["encoder.posterior.weight"].t() + state["encoder.posterior.bias"]
+    mu, logvar = torch.where(tokens > 0, posterior, 0.0).chunk(2, 1)
+    return mu, logvar
+
+
+def log_prior_of(state: Mapping[str, Tensor], vectors: NDArray[np.float64] | None, num_documents: int) -> Tensor:
+    """log pi of each document, [B, K]."""
+    size = state["e_step.size"].expand(num_documents, -1)
+    if vectors is not None:
+        size = size + torch.tensor(unit(vectors)) @ state["e_step.from_vectors"].t()
+    return size - size.exp().sum(1, keepdim=True).log()
+
+
+def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows of length 1; of zeros stay so."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    found: NDArray[np.float64] = vectors / np.where(lengths > 0, lengths, 1)
+    return found
+
+
+class Inferred(NamedTuple):
+    """By expectation steps: theta [B, K], expected tokens of words from topics [K, V], both parts of the bound."""
+
+    theta: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    log_likelihood: float
+    kl: NDArray[np.float64]
+
+
+def infer(x: NDArray[np.int64], beta: NDArray[np.float64], prior: NDArray[np.float64], several: bool) -> Inferred:
+    """Topics of documents without a network, a document after the other, in arrays of its words [K, n].
+
+    Args:
+        x: Counts, [B, V].
+        beta: [K, V].
+        prior: pi, [K] or [B, K].
+        several: Whether a document has several topics, or one.
+    """
+    thetas, expected, likelihood, kls = np.zeros((len(x), len(beta))), np.zeros(beta.shape), 0.0, np.zeros(len(x))
+    for row, (document, pi) in enumerate(zip(x, np.broadcast_to(prior, thetas.shape), strict=True)):
+        (words,) = document.nonzero()
+        n, b = document[words], np.maximum(beta[:, words], 1e-20)
+        by_words = (n * np.log(b)).sum(1)
+        if several:
+            theta = special.softmax(np.log(pi) + by_words * min(1, 20 / max(n.sum(), 1)))
+            for _ in range(6):
+                q = theta[:, None] * b / (theta @ b)
+                theta = (q @ n + pi) / (n.sum() + 1)
+            q = theta[:, None] * b / (theta @ b)
+            without_own = (q @ n + pi)[:, None] - q
+            q = without_own * b / (without_own * b).sum(0)
+            gamma = q @ n + pi
+            theta = gamma / (n.sum() + 1)
+            # E[log p(words, z | theta, beta)] + H[z] with the best z, of which q is none after the last step.
+            strength = np.exp(special.digamma(gamma) - special.digamma(gamma.sum()))
+            likelihood += n @ np.log(strength @ b)
+            kls[row] = kl_divergence(Dirichlet(torch.tensor(gamma)), Dirichlet(torch.tensor(pi))) if len(pi) > 1 else 0
+        else:
+            theta = special.softmax(np.log(pi) + by_words)
+            q = np.tile(theta[:, None], len(n))
+            kls[row] = special.rel_entr(theta, pi).sum()
+            likelihood += special.logsumexp(np.log(pi) + by_words) + kls[row]
+        thetas[row] = theta
+        expected[:, words] += n * q
+    return Inferred(thetas, expected, float(likelihood), kls)
 
 
 def anchor(
     state: Mapping[str, Tensor], weight: float, x: Tensor, num_documents: int, log_likelihood: Tensor | None
 ) -> Tensor:
-    """The anchor's part of a loss, of a batch x [B, V]; without log_likelihood it does not give way."""
+    """The anchor's part of a loss, of a batch x [B, V]; without log_likelihood its documents have one topic each."""
     f = state["anchor.document_frequency"]
     if not weight or not len(f):
         return torch.zeros(())
-    unexplained = 1.0
+    gives_way = 1 / 8
     if log_likelihood is not None:
         by_frequency = (x * state["anchor.log_frequency"]).sum()
-        unexplained = ((by_frequency - log_likelihood.detach()) / max(x.sum().item(), 1)).exp().item()
+        gives_way = ((by_frequency - log_likelihood.detach()) / max(x.sum().item(), 1)).exp().item() ** 2
     words = (state["topics.rho"] - state["anchor.rho"]).square().sum(1)
     topics = (state["topics.alpha"] - state["anchor.alpha"]).square().sum(1)
-    gives_way = min(1.0, unexplained / 0.5) ** (6 * min(1.0, num_documents / 5_000))
     share = min(1.0, 20_000 / num_documents)
     return weight * share * gives_way * (f * (words + topics.mean())).sum()
-
-
-def mean_theta(
-    mu: NDArray[np.float64], logvar: NDArray[np.float64], mean: NDArray[np.float64], scale: float, prior: str
-) -> NDArray[np.float64]:
-    """E[softmax(mean + scale g(z))], z ~ N(mu, exp(logvar)), to ten digits, for one document, [K].
-
-    With a = exp(delta) and 1 / Σ a = ∫ exp(−t Σ a) dt, E[theta_k] = ∫ E[a_k exp(−t a_k)] Π_{j≠k} E[exp(−t a_j)] dt:
-    sums over grids of z and of log t.
-    """
-    z, step = np.linspace(-9, 9, 401), 0.2
-    weights = np.exp(-(z**2) / 2) / np.exp(-(z**2) / 2).sum()
-    points = mu[:, None] + np.exp(logvar / 2)[:, None] * z
-    delta = mean[:, None] + scale * (special.log_ndtr(points) if prior == "dirichlet" else points)
-    log_t = np.arange(-60, 60, step)[:, None, None] - delta.mean()
-    ta = np.exp(np.clip(log_t + delta, -700, 700))
-    alone, weighted = np.exp(-ta) @ weights, (ta * np.exp(-ta)) @ weights
-    others = np.log(np.maximum(alone, 1e-300))
-    found: NDArray[np.float64] = (weighted * np.exp(others.sum(1, keepdims=True) - others)).sum(0) * step
-    return found
