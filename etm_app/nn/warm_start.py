@@ -52,7 +52,7 @@ def warm_start(
     words[:, : len(values)] += of_words.T * values
     rho = _unit(words) if rho is None else rho
 
-    # More topics than documents: the rest start anywhere.
+    # More topics than documents, or than different ones: the rest start anywhere.
     alpha = generator.normal(0, 1, (num_topics, rho_size)).astype(np.float32)
     num_centres = min(num_topics, num_documents)
     if num_centres:
@@ -64,10 +64,11 @@ def warm_start(
         shape = (num_topics, num_documents)
         members = sp.csr_array((np.ones(num_documents, np.float32), (labels, np.arange(num_documents))), shape)
         places = _unit(weights @ rho)
-        means = (members @ places) / np.maximum(members.sum(axis=1), 1)[:, None]
+        sizes = members.sum(axis=1)
+        means = (members @ places) / np.maximum(sizes, 1)[:, None]
         if num_centres > 1:
             means -= places.mean(axis=0)
-        found = np.linalg.norm(means, axis=1) > 0
+        found = (sizes > 0) & (np.linalg.norm(means, axis=1) > 0)
         alpha[found] = means[found]
     return scale * rho, scale * _unit(alpha)
 
