@@ -4,7 +4,6 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etm_app.nn import warm_start as module
 from etm_app.nn.warm_start import warm_start
 
 
@@ -136,9 +135,9 @@ def test_embeddings_of_documents_are_clustered_beside_their_words() -> None:
     x[:4] = 0  # and their embeddings are left out with them
     vectors[:4] = 1e6
     axes = {}
-    for given in (None, vectors):
-        _, alpha = warm_start(sp.csr_array(x), 2, 3, 2.0, 0, rho=rho, vectors=given)
-        axes[given is not None] = alpha[np.argsort(alpha.sum(axis=1))]
+    for beside in (None, vectors):
+        _, alpha = warm_start(sp.csr_array(x), 2, 3, 2.0, 0, rho=rho, vectors=beside)
+        axes[beside is not None] = alpha[np.argsort(alpha.sum(axis=1))]
     np.testing.assert_allclose(axes[False], [[-2, 0, 0], [2, 0, 0]], atol=1e-5)
     np.testing.assert_allclose(axes[True], [[0, -2, 0], [0, 2, 0]], atol=1e-5)
 
