@@ -13,6 +13,7 @@ __all__ = ["EStep"]
 PRIOR_TOKENS = 1.0  # what the prior of theta weighs: as much as one word of the document
 START_TOKENS = 20.0  # words of a document that its topics start from, as if it had no more
 ROUNDS = 7  # of expectation steps with several topics, the last of which leaves each word's own share out
+IMPROBABLE = 1e-15  # words of which no more is expected keep their own share
 MIN_REMAINDER = 100.0  # rounding errors: what the others leave of a word's probability is not less
 
 
@@ -130,8 +131,10 @@ class EStep(nn.Module):
         with_own = dots(batch, known, beta)
         # Where others leave so little, the difference is one of rounding errors: such a word then counts for less.
         least = MIN_REMAINDER * torch.finfo(with_own.dtype).eps * with_own
-        weights = counts / _at_least((with_own - dots(batch, theta, squares) / probability).maximum(least))
-        own = weights / probability
+        # Squares of what is so improbable, and numbers over them, are beyond float32: such a word keeps its own share.
+        inverse = probability.reciprocal().where(probability > IMPROBABLE, 0)
+        weights = counts / _at_least((with_own - dots(batch, theta, squares) * inverse).maximum(least))
+        own = weights * inverse
         expected = known * sum_words(batch, weights, beta) - theta * sum_words(batch, own, squares)
         ratio = beta
         if with_gradients:
