@@ -42,6 +42,17 @@ def matmul(batch: BowBatch, counts: Tensor, weight: Tensor) -> Tensor:
     return dense(batch, counts) @ weight.double()
 
 
+def sum_documents(batch: BowBatch, values: Tensor, matrix: Tensor) -> Tensor:
+    """Values at the non-zeros, [N], transposed, times a matrix [B, H]."""
+    return dense(batch, values).t() @ matrix.double()
+
+
+def dots(batch: BowBatch, left: Tensor, right: Tensor) -> Tensor:
+    """Of left [B, H] times right [V, H] transposed what is at the non-zeros, [N]."""
+    documents = torch.arange(len(batch)).repeat_interleave(batch.indptr.diff())
+    return (left.double() @ right.double().t())[documents, batch.indices.long()]
+
+
 def log_likelihood(batch: BowBatch, counts: Tensor, theta: Tensor, beta: Tensor) -> Tensor:
     """Σ_v counts_dv log (theta beta)_dv for theta [B, K] and beta [V, K]."""
     return (dense(batch, counts) * (theta.double() @ beta.double().t()).log()).sum(dim=1)
