@@ -126,4 +126,4 @@ class EvaluatedModel(TopicModel, LightningModule):
         for name, part in (("e_step", e_step), ("encoder", encoder)):
             self.register_module(name, part)
         if has_parts:
-            self.to(self.rho)  # its device and precision
+            self.posterior.to(self.rho)  # its device and precision; metrics keep their own

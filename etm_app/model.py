@@ -146,13 +146,14 @@ class ETM(EvaluatedModel):
             self.training_set = training_set(datamodule, self.vocab_size)
         if stage == "fit":
             self._seed = torch.initial_seed()
-            self._held_out = held_out_set(datamodule, self.vocab_size) if self.inference == "auto" else None
             if self.training_set is not None and datamodule is not None:
                 self.anchor.num_documents = max(len(self.training_set), 1)
                 self.data_digest = digest_of_data(datamodule, self.training_set, self.known_vocab)
 
     def on_fit_start(self) -> None:
-        """Place the embeddings, once in a model's life; here it is known whether a checkpoint has restored them."""
+        """Place the embeddings, once in a model's life; here it is known what a checkpoint has restored."""
+        if self.inference == "auto":
+            self._held_out = held_out_set(getattr(self.trainer, "datamodule", None), self.vocab_size)
         if self.training_set is not None:
             self.take_frequencies(self.training_set.token_counts())
         if not self.placed:

@@ -1,6 +1,7 @@
 """Where a model starts: its embeddings at pre-trained vectors or where the corpus puts them, and its inference."""
 
 from collections.abc import Callable
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,9 @@ def choose_inference(model: EvaluatedModel, held_out: BowDataset | None) -> tupl
             perplexity.update(*model.complete(batch.to(beta.device), beta))
         perplexities.append(float(perplexity.compute()["perplexity"]))
     one, several = perplexities
+    if isnan(one):
+        reason = f"of {len(sample):,} documents to choose by none has two words."
+        return CHOICES[0], f"one topic a document ({CHOICES[0]}): {reason}"
     choice, said = (CHOICES[1], "several topics") if several < one else (CHOICES[0], "one topic")
     return choice, (
         f"{said} a document ({choice}): words held out of {len(sample):,} documents have a perplexity of {one:,.0f} "

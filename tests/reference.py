@@ -8,8 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
+from scipy import special
 from torch import Tensor
-from torch.distributions import Categorical, Dirichlet, Normal, kl_divergence
+from torch.distributions import Dirichlet, Normal, kl_divergence
 from torch.nn import functional as F
 
 from etm_app.data.batch import BowBatch
@@ -39,6 +40,17 @@ def dense(batch: BowBatch, counts: Tensor) -> Tensor:
 def matmul(batch: BowBatch, counts: Tensor, weight: Tensor) -> Tensor:
     """Counts times a matrix [V, H]."""
     return dense(batch, counts) @ weight.double()
+
+
+def sum_documents(batch: BowBatch, values: Tensor, matrix: Tensor) -> Tensor:
+    """Values at the non-zeros, [N], transposed, times a matrix [B, H]."""
+    return dense(batch, values).t() @ matrix.double()
+
+
+def dots(batch: BowBatch, left: Tensor, right: Tensor) -> Tensor:
+    """Of left [B, H] times right [V, H] transposed what is at the non-zeros, [N]."""
+    documents = torch.arange(len(batch)).repeat_interleave(batch.indptr.diff())
+    return (left.double() @ right.double().t())[documents, batch.indices.long()]
 
 
 def log_likelihood(batch: BowBatch, counts: Tensor, theta: Tensor, beta: Tensor) -> Tensor:
@@ -75,6 +87,7 @@ def objective(
     num_documents: int,
     seed: int,
     drawn_as: torch.dtype = torch.float64,
+    vectors: NDArray[np.float64] | None = None,
 ) -> Objective:
     """The loss of a training step, from the parameters and the arguments of an ETM alone.
 
@@ -84,105 +97,120 @@ def objective(
         x: Counts, [B, V].
         num_documents: In training.
         seed: Of torch, before the step.
-        drawn_as: Type that the step draws its random numbers in; counts are float32.
+        drawn_as: Type that the step draws its random numbers in.
+        vectors: Embeddings of the documents, [B, E].
     """
     x_ = torch.tensor(x).double()
-    there = x_.sum(1) > 0
-    num_nonempty = max(int(there.sum()), 1)
     beta = (state["topics.alpha"] @ state["topics.rho"].t()).softmax(-1)  # [K, V]
+    one_topic = switches["inference"] in ("mixture", "auto")
+    if switches["inference"] == "encoder":
+        torch.manual_seed(seed)
+        mu, logvar = encode(state, switches, x_, drawn_as, vectors)
+        q = Normal(mu, (logvar / 2).exp())
+        theta = (mu + q.scale * torch.randn(mu.shape, dtype=drawn_as).double()).softmax(1)
+        log_likelihood = (x_ * (theta @ beta).log()).sum()
+        kl = kl_divergence(q, Normal(torch.zeros_like(mu), 1.0)).sum()
+        maximized = log_likelihood - kl
+    else:
+        log_prior = log_prior_of(state, vectors, len(x))
+        found = infer(x, beta.detach().numpy(), log_prior.detach().exp().numpy(), several=not one_topic)
+        log_likelihood, kl = torch.tensor([found.log_likelihood, found.kl.sum()], dtype=torch.float64)
+        maximized = (torch.tensor(found.expected) * beta.log()).sum() + (torch.tensor(found.theta) * log_prior).sum()
+        maximized = maximized - maximized.detach() + log_likelihood - kl
+    explained = None if one_topic else log_likelihood
+    loss = -maximized / max(int((x_.sum(1) > 0).sum()), 1)
+    loss = loss + anchor(state, switches["anchor"], x_, num_documents, explained)
+    return Objective(loss, log_likelihood, kl)
 
-    torch.manual_seed(seed)
-    tokens = x_.sum(1, keepdim=True)
+
+def encode(
+    state: Mapping[str, Tensor],
+    switches: Mapping[str, Any],
+    x: Tensor,
+    drawn_as: torch.dtype,
+    vectors: NDArray[np.float64] | None,
+) -> tuple[Tensor, Tensor]:
+    """Mean and logarithm of the variance of delta by the network, in training, of counts [B, V]: [B, K] each."""
+    tokens = x.sum(1, keepdim=True)
     activation = switches["theta_act"]
     act = ACTIVATIONS.get(activation) or getattr(torch, activation, None) or getattr(F, activation)
-    hidden = act(x_ / tokens.clamp(min=1) @ state["encoder.weight"] + state["encoder.bias"])
-    hidden = act(hidden @ state["encoder.hidden.weight"].t() + state["encoder.hidden.bias"])
+    hidden = x / tokens.clamp(min=1) @ state["encoder.weight"] + state["encoder.bias"]
+    if vectors is not None:
+        hidden = hidden + torch.tensor(unit(vectors)) @ state["encoder.from_vectors.weight"].t()
+    hidden = act(act(hidden) @ state["encoder.hidden.weight"].t() + state["encoder.hidden.bias"])
     if switches["enc_drop"]:
         hidden = hidden * F.dropout(torch.ones(hidden.shape, dtype=drawn_as), switches["enc_drop"]).double()
     posterior = hidden @ state["encoder.posterior.weight"].t() + state["encoder.posterior.bias"]
-    mu, logvar = (torch.where(there[:, None], of, 0.0) for of in posterior.chunk(2, 1))
-
-    q = Normal(mu, (logvar / 2).exp())
-    theta = (mu + q.scale * torch.randn(mu.shape, dtype=drawn_as).double()).softmax(1)
-    log_likelihood = (x_ * (theta @ beta).log()).sum()
-    kl = kl_divergence(q, Normal(torch.zeros_like(mu), 1.0)).sum()
-    loss = (kl - log_likelihood) / num_nonempty
-
-    loss = loss + anchor(state, switches["anchor"], x_, num_documents, log_likelihood)
-    return Objective(loss, log_likelihood, kl)
+    mu, logvar = torch.where(tokens > 0, posterior, 0.0).chunk(2, 1)
+    return mu, logvar
 
 
-def mixture_objective(
-    state: Mapping[str, Tensor], switches: Mapping[str, Any], x: NDArray[np.int64], num_documents: int
-) -> Objective:
-    """The same of an ETM with one topic a document."""
-    x_ = torch.tensor(x).double()
-    beta = (state["topics.alpha"] @ state["topics.rho"].t()).softmax(-1)
-    prior = state["e_step.size"].softmax(0)
-    joint = prior * torch.stack([(of**x_).prod(1) for of in beta], 1)  # [B, K]
-    evidence = joint.sum(1)
-    posterior = (joint / evidence[:, None]).detach()
-    kl = kl_divergence(Categorical(posterior), Categorical(prior.detach())).sum()
-    loss = -evidence.log().sum() / max(int((x_.sum(1) > 0).sum()), 1)
-    loss = loss + anchor(state, switches["anchor"], x_, num_documents, None)
-    return Objective(loss, evidence.log().sum() + kl, kl)
+def log_prior_of(state: Mapping[str, Tensor], vectors: NDArray[np.float64] | None, num_documents: int) -> Tensor:
+    """log pi of each document, [B, K]."""
+    size = state["e_step.size"].expand(num_documents, -1)
+    if vectors is not None:
+        size = size + torch.tensor(unit(vectors)) @ state["e_step.from_vectors"].t()
+    return size - size.exp().sum(1, keepdim=True).log()
 
 
-def several_topics(counts: Tensor, beta: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-    """Expectation steps of one document, token by token.
+def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows of length 1; of zeros stay so."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    found: NDArray[np.float64] = vectors / np.where(lengths > 0, lengths, 1)
+    return found
+
+
+class Inferred(NamedTuple):
+    """By expectation steps: theta [B, K], expected tokens of words from topics [K, V], both parts of the bound."""
+
+    theta: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    log_likelihood: float
+    kl: NDArray[np.float64]
+
+
+def infer(x: NDArray[np.int64], beta: NDArray[np.float64], prior: NDArray[np.float64], several: bool) -> Inferred:
+    """Topics of documents without a network, a document after the other, in arrays of its words [K, n].
 
     Args:
-        counts: Whole numbers, [V].
+        x: Counts, [B, V].
         beta: [K, V].
-        prior: π, [K].
-
-    Returns:
-        theta [K], and the expected tokens of each topic and word, [K, V].
+        prior: pi, [K] or [B, K].
+        several: Whether a document has several topics, or one.
     """
-    words = torch.arange(len(counts)).repeat_interleave(counts.long())  # one a token
-    if not len(words):
-        return prior, torch.zeros_like(beta)
-    of_tokens = beta[:, words]  # [K, n]
-    theta = (prior.log() + min(1.0, 20 / len(words)) * of_tokens.log().sum(1)).softmax(0)
-    for _ in range(6):
-        responsibility = theta[:, None] * of_tokens
-        responsibility = responsibility / responsibility.sum(0)
-        theta = (responsibility.sum(1) + prior) / (len(words) + 1)
-    responsibility = theta[:, None] * of_tokens
-    responsibility = responsibility / responsibility.sum(0)
-    others = responsibility.sum(1, keepdim=True) + prior[:, None] - responsibility  # all tokens but this one
-    responsibility = others * of_tokens
-    responsibility = responsibility / responsibility.sum(0)
-    expected = torch.zeros_like(beta).index_add(1, words, responsibility)
-    return (responsibility.sum(1) + prior) / (len(words) + 1), expected
-
-
-def membership_objective(
-    state: Mapping[str, Tensor], switches: Mapping[str, Any], x: NDArray[np.int64], num_documents: int
-) -> Objective:
-    """The same of an ETM with several topics a document; the loss has the maximization step's gradient."""
-    x_ = torch.tensor(x).double()
-    beta = (state["topics.alpha"] @ state["topics.rho"].t()).softmax(-1)
-    prior = state["e_step.size"].softmax(0)
-    theta, expected = x_.new_zeros(len(x_), len(prior)), torch.zeros_like(beta)
-    for row, counts in enumerate(x_):
-        theta[row], of_row = several_topics(counts, beta.detach(), prior.detach())
-        expected = expected + of_row
-    posterior = theta * (x_.sum(1, keepdim=True) + 1)
-    strength = (posterior.digamma() - posterior.sum(1, keepdim=True).digamma()).exp()
-    log_likelihood = torch.special.xlogy(x_, strength @ beta.detach()).sum()
-    kl = kl_divergence(Dirichlet(posterior, False), Dirichlet(prior.detach().expand_as(posterior), False)).sum()
-    surrogate = (expected * beta.log()).sum() + (theta * prior.log()).sum()
-    bound = log_likelihood - kl
-    loss = -(bound + surrogate - surrogate.detach()) / max(int((x_.sum(1) > 0).sum()), 1)
-    loss = loss + anchor(state, switches["anchor"], x_, num_documents, log_likelihood)
-    return Objective(loss, log_likelihood, kl)
+    thetas, expected, likelihood, kls = np.zeros((len(x), len(beta))), np.zeros(beta.shape), 0.0, np.zeros(len(x))
+    for row, (document, pi) in enumerate(zip(x, np.broadcast_to(prior, thetas.shape), strict=True)):
+        (words,) = document.nonzero()
+        n, b = document[words], np.maximum(beta[:, words], 1e-20)
+        by_words = (n * np.log(b)).sum(1)
+        if several:
+            theta = special.softmax(np.log(pi) + by_words * min(1, 20 / max(n.sum(), 1)))
+            for _ in range(6):
+                q = theta[:, None] * b / (theta @ b)
+                theta = (q @ n + pi) / (n.sum() + 1)
+            q = theta[:, None] * b / (theta @ b)
+            without_own = (q @ n + pi)[:, None] - q
+            q = without_own * b / (without_own * b).sum(0)
+            gamma = q @ n + pi
+            theta = gamma / (n.sum() + 1)
+            # E[log p(words, z | theta, beta)] + H[z] with the best z, of which q is none after the last step.
+            strength = np.exp(special.digamma(gamma) - special.digamma(gamma.sum()))
+            likelihood += n @ np.log(strength @ b)
+            kls[row] = kl_divergence(Dirichlet(torch.tensor(gamma)), Dirichlet(torch.tensor(pi))) if len(pi) > 1 else 0
+        else:
+            theta = special.softmax(np.log(pi) + by_words)
+            q = np.tile(theta[:, None], len(n))
+            kls[row] = special.rel_entr(theta, pi).sum()
+            likelihood += special.logsumexp(np.log(pi) + by_words) + kls[row]
+        thetas[row] = theta
+        expected[:, words] += n * q
+    return Inferred(thetas, expected, float(likelihood), kls)
 
 
 def anchor(
     state: Mapping[str, Tensor], weight: float, x: Tensor, num_documents: int, log_likelihood: Tensor | None
 ) -> Tensor:
-    """The anchor's part of a loss, of a batch x [B, V]; without log_likelihood documents have one topic each."""
+    """The anchor's part of a loss, of a batch x [B, V]; without log_likelihood its documents have one topic each."""
     f = state["anchor.document_frequency"]
     if not weight or not len(f):
         return torch.zeros(())

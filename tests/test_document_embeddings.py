@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from numpy.typing import NDArray
 from pytorch_lightning import Trainer
+from sklearn.metrics import normalized_mutual_info_score
 from torch import Tensor
 
 from etm_app.cli.main import ETMCLI, main
@@ -15,7 +17,9 @@ from etm_app.data.batch import BowBatch
 from etm_app.data.text.texts import TextDataModule
 from etm_app.errors import UserError
 from etm_app.model import ETM
+from etm_app.topic_model import Inference
 from tests.conftest import SMALL
+from tests.planted import VOCAB, PlantedDataModule
 from tests.test_new_documents import texts
 
 Error = Callable[[Callable[[], object]], str]
@@ -205,3 +209,75 @@ def test_check_names_them(folder: Path, capsys: pytest.CaptureFixture[str], monk
     shown = next(line for line in capsys.readouterr().out.splitlines() if "document embeddings" in line)
     assert "3 dimensions in 60 rows" in shown
     assert f"{folder / 'x.parquet'}, joined by 'id'" in shown
+
+
+# What they are good for
+
+LABELS = np.arange(1_500) % 4
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[NDArray[np.int64], Path]:
+    """Documents of four words, most of them anybody's, and embeddings that tell the labels apart."""
+    rng = np.random.default_rng(0)
+    topics = np.repeat(np.eye(4), 12, axis=1) / 12
+    x = np.array([rng.multinomial(4, 0.35 * topics[label] + 0.65 / len(VOCAB)) for label in LABELS])
+    x[::50] = 0
+    vectors = rng.normal(size=(4, 8))[LABELS] + rng.normal(0, 0.4, (len(LABELS), 8))
+    path = tmp_path_factory.mktemp("labelled") / "x.npy"
+    np.save(path, vectors.astype(np.float32))
+    return x, path
+
+
+def fitted(x: NDArray[np.int64], path: Path | None, inference: Inference) -> tuple[ETM, PlantedDataModule]:
+    """On two thirds of the documents."""
+    splits = ["train", "train", "test"] * 500
+    data = PlantedDataModule(x, splits, batch_size=100, document_embeddings=path)
+    torch.manual_seed(0)
+    sizes = {"num_topics": 4, "t_hidden_size": 16, "rho_size": 12}
+    model = ETM(
+        len(VOCAB),
+        **sizes,
+        inference=inference,
+        optimizer=lambda params: torch.optim.Adam(params, lr=0.02),
+        document_embeddings_size=data.document_embeddings_size,
+    )
+    off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    Trainer(**off, max_epochs=25, accelerator="cpu").fit(model, data)
+    return model, data
+
+
+@pytest.mark.parametrize(
+    ("inference", "gain"), [("auto", 0.4), ("mixture", 0.4), ("mixed_membership", 0.15), ("encoder", 0.04)]
+)
+def test_what_they_know_is_found_where_words_say_little(
+    labelled: tuple[NDArray[np.int64], Path], inference: Inference, gain: float
+) -> None:
+    """In new documents; the most where documents have one topic, as these do."""
+    x, path = labelled
+    vectors, agreement = np.load(path), []
+    new, empty = np.arange(len(LABELS)) % 3 == 2, ~x.any(axis=1)
+    for given in (None, path):
+        model, data = fitted(x, given, inference)
+        theta = model.theta(x, None if given is None else vectors).numpy()
+        agreement.append(normalized_mutual_info_score(LABELS[new], theta[new].argmax(axis=1)))
+        if given is None:
+            np.testing.assert_allclose(theta[empty], theta[[0]].repeat(empty.sum(), axis=0), atol=1e-6)
+    assert agreement[0] < 0.3
+    assert agreement[1] > agreement[0] + gain
+    # With the vectors that the batches have it is the same.
+    (batch,) = data.test_dataloader().dataset.batches(1000)
+    np.testing.assert_allclose(model.theta(batch), theta[new], atol=1e-5)
+
+
+@pytest.mark.parametrize("inference", ["mixture", "mixed_membership"])
+def test_a_document_without_words_has_the_topics_of_its_embedding(
+    labelled: tuple[NDArray[np.int64], Path], inference: Inference
+) -> None:
+    x, path = labelled
+    model, _ = fitted(x, path, inference)
+    vectors, nothing = np.load(path), np.zeros_like(x)
+    theta = model.theta(nothing, vectors)
+    assert model.e_step is not None
+    torch.testing.assert_close(theta, model.e_step.log_prior(torch.from_numpy(vectors)).exp().detach())
+    assert normalized_mutual_info_score(LABELS, theta.argmax(dim=1)) > 0.6

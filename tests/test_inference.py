@@ -1,16 +1,15 @@
-"""Which inference a model gets, and a mixture through the whole of Lightning's Trainer and the command line."""
+"""Which inference a model gets: chosen by documents, asked for, or kept by a checkpoint."""
 
-from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from etm_app.cli.main import main
 from etm_app.data.datamodule import held_out_set
@@ -18,258 +17,327 @@ from etm_app.model import ETM
 from etm_app.start import choose_inference
 from etm_app.topic_model import Inference
 from tests.conftest import SMALL
-from tests.planted import SPLITS, VOCAB, PlantedDataModule, planted_counts
-from tests.test_model import no_tensor_of_batch_by_vocabulary
+from tests.planted import VOCAB, PlantedDataModule, planted_counts
 
-LENGTH = 4  # tokens of a short document
-
-
-class Stop(Callback):
-    """Stops a run after some epochs of those it was to have."""
-
-    def __init__(self, max_epochs: int) -> None:
-        self.max_epochs = max_epochs
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: object) -> None:
-        trainer.should_stop = trainer.current_epoch + 1 >= self.max_epochs
+TRAINING, VALIDATION = 300, 100
+SPLIT = ["train"] * TRAINING + ["val"] * VALIDATION
+BATCHES = 6  # an epoch, of 50 documents
 
 
-def short_counts(num_documents: int = len(SPLITS), length: int = LENGTH, seed: int = 0) -> NDArray[np.int64]:
-    """Documents of one of four topics each; every tenth is empty."""
+def one_topic_each(length: int = 4, seed: int = 0) -> NDArray[np.int64]:
+    """Documents of one of four topics each, of few words; every tenth is empty."""
     rng = np.random.default_rng(seed)
     beta = np.repeat(np.eye(4), 12, axis=1) * rng.dirichlet(np.full(12, 3.0), size=4).ravel()
-    lengths = np.full(num_documents, length)
+    lengths = np.full(len(SPLIT), length)
     lengths[4::10] = 0
-    topics = rng.integers(4, size=num_documents)
+    topics = rng.integers(4, size=len(SPLIT))
     return np.array([rng.multinomial(n, beta[k] / beta[k].sum()) for n, k in zip(lengths, topics, strict=True)])
+
+
+PLANTED: dict[Inference, NDArray[np.int64]] = {
+    "mixture": one_topic_each(),
+    "mixed_membership": planted_counts(len(SPLIT)),
+}
+planted = pytest.mark.parametrize(("expected", "x"), PLANTED.items(), ids=PLANTED)
 
 
 def etm(vocab_size: int = len(VOCAB), **kwargs: Any) -> ETM:
     torch.manual_seed(0)
-    return ETM(vocab_size, **{"num_topics": 4, "t_hidden_size": 8, "rho_size": 6, **kwargs})
+    more = {"num_topics": 4, "t_hidden_size": 8, "rho_size": 12}
+    return ETM(vocab_size, **{**more, "optimizer": lambda params: torch.optim.Adam(params, lr=0.02), **kwargs})
 
 
 def trainer(**kwargs: Any) -> Trainer:
     off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
-    return Trainer(**{"max_epochs": 2, "accelerator": "cpu", "num_sanity_val_steps": 0, **off, **kwargs})
+    return Trainer(**{"max_epochs": 5, "accelerator": "cpu", "num_sanity_val_steps": 0, **off, **kwargs})
 
 
-def fit(model: ETM, x: NDArray[np.int64], **kwargs: Any) -> Trainer:
-    run = trainer(**kwargs)
-    run.fit(model, PlantedDataModule(x, batch_size=16))
-    return run
+def data(x: NDArray[np.int64], splits: list[str] | None = None) -> PlantedDataModule:
+    return PlantedDataModule(x, splits or SPLIT, batch_size=50)
+
+
+class Steps(Callback):
+    """The inference of every step, and of every validation."""
+
+    def __init__(self) -> None:
+        self.inferences: list[str] = []
+        self.validated: list[str] = []
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        assert isinstance(pl_module, ETM)
+        self.inferences.append(pl_module.inference)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, ETM)
+        self.validated.append(pl_module.inference)
+
+
+def fit(model: ETM, datamodule: LightningDataModule, **kwargs: Any) -> tuple[Trainer, Steps]:
+    steps = Steps()
+    run = trainer(callbacks=[steps], **kwargs)
+    run.fit(model, datamodule)
+    return run, steps
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [line for line in caplog.messages if line.startswith("Inference: ")]
 
 
 # Which
 
-CHOICES = [(short_counts(), "mixture"), (short_counts(length=60), "mixture"), (planted_counts(), "mixed_membership")]
 
-
-def fit_until_it_is_chosen(model: ETM, x: NDArray[np.int64]) -> Trainer:
-    """A third of its 48 steps as a mixture."""
-    return fit(model, x, max_epochs=12)
-
-
-@pytest.mark.parametrize(("x", "expected"), CHOICES, ids=["short", "long, of one topic", "of several topics"])
-def test_the_data_choose(x: NDArray[np.int64], expected: str, caplog: pytest.LogCaptureFixture) -> None:
+@planted
+def test_the_documents_choose(expected: Inference, x: NDArray[np.int64], caplog: pytest.LogCaptureFixture) -> None:
     model = etm()
-    fit_until_it_is_chosen(model, x)
+    fit(model, data(x), max_epochs=20)
     assert model.inference == model.hparams["inference"] == expected
     assert model.e_step is not None
+    assert model.encoder is None
     assert model.e_step.several == (expected == "mixed_membership")
-    (said,) = [line for line in caplog.messages if line.startswith("Inference: ")]
-    assert expected in said
-    assert "--model.inference" in said
+    (line,) = said(caplog)
+    assert f"({expected})" in line
+    assert f"held out of {VALIDATION} documents" in line
 
 
-@pytest.mark.parametrize("inference", ["encoder", "mixture", "mixed_membership"])
-def test_an_argument_overrules(inference: Inference, caplog: pytest.LogCaptureFixture) -> None:
-    for x in (short_counts(), planted_counts()):
-        model = etm(inference=inference)
-        fit(model, x, max_epochs=1)
-        assert model.inference == inference
-    assert "Inference: " not in caplog.text
-
-
-def test_without_validation_documents_those_of_training_choose() -> None:
-    model = etm()
-    datamodule = PlantedDataModule(short_counts(), ["train"] * len(SPLITS), batch_size=16)
-    trainer(max_epochs=6, limit_val_batches=0).fit(model, datamodule)
-    assert model.inference == "mixture"
-    assert held_out_set(None, len(VOCAB)) is None
-    assert choose_inference(etm(), None)[0] == "mixed_membership"
-
-
-def test_what_is_chosen_leaves_held_out_words_less_perplexing() -> None:
-    model, held_out = etm(), held_out_set(PlantedDataModule(planted_counts()), len(VOCAB))
-    assert held_out is not None
-    fit(model, planted_counts(), max_epochs=12)
-    choice, said = choose_inference(model, held_out)
-    found = {}
-    for inference in ("mixture", "mixed_membership"):
+@planted
+def test_what_is_said_is_the_perplexity_of_completion(
+    expected: Inference, x: NDArray[np.int64], caplog: pytest.LogCaptureFixture
+) -> None:
+    model = etm(optimizer=lambda params: torch.optim.SGD(params, lr=0.0))
+    fit(model, data(x), max_epochs=1)
+    found: dict[str, float] = {}
+    for inference in PLANTED:
         model.infer_by(inference)
-        (metrics,) = trainer().validate(model, PlantedDataModule(planted_counts()), verbose=False)
+        (metrics,) = trainer().validate(model, data(x), verbose=False)
         found[inference] = metrics["val_perplexity"]
-        assert f"{metrics['val_perplexity']:,.0f}" in said
-    assert choice == min(found, key=lambda name: found[name])
+    assert min(found, key=lambda name: found[name]) == expected
+    (line,) = said(caplog)
+    assert f"{found['mixture']:,.0f} with one, {found['mixed_membership']:,.0f} with several" in line
 
 
-def test_a_run_stopped_before_the_choice_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
-    whole, part, path = etm(), etm(), tmp_path / "last.ckpt"
-    fit(whole, short_counts(), max_epochs=12)
-    saving = {"callbacks": [ModelCheckpoint(tmp_path, save_last=True), Stop(2)], "enable_checkpointing": True}
-    fit(part, short_counts(), max_epochs=12, **saving)
-    assert part.inference == "auto"
-    resumed = etm()
-    trainer(max_epochs=12).fit(resumed, PlantedDataModule(short_counts(), batch_size=16), ckpt_path=path)
-    assert resumed.inference == whole.inference == "mixture"
-    for name, value in whole.state_dict().items():
-        torch.testing.assert_close(resumed.state_dict()[name], value, msg=name)
+@pytest.mark.parametrize("inference", [of for of in get_args(Inference) if of != "auto"])
+def test_an_argument_overrules(inference: Inference, caplog: pytest.LogCaptureFixture) -> None:
+    for x in PLANTED.values():
+        model = etm(inference=inference)
+        _, steps = fit(model, data(x), max_epochs=1)
+        assert {model.inference, model.hparams["inference"], *steps.inferences} == {inference}
+    assert not said(caplog)
 
 
-# What a mixture does
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [
+        ({"max_epochs": 52}, 100),
+        ({"max_epochs": 5}, 10),
+        ({"max_epochs": 1}, 2),
+        ({"max_epochs": 1, "limit_train_batches": 2}, 1),  # a third of them is none
+        ({"max_epochs": -1, "max_steps": 104}, 34),
+        ({"max_epochs": 12, "accumulate_grad_batches": 2}, 12),
+    ],
+    ids=str,
+)
+def test_it_is_chosen_after_a_hundred_steps_or_a_third_of_a_shorter_run(length: dict[str, Any], expected: int) -> None:
+    _, steps = fit(etm(), data(PLANTED["mixture"]), **length)
+    at = steps.inferences.index("mixture") // length.get("accumulate_grad_batches", 1)
+    assert set(steps.inferences[: steps.inferences.index("mixture")]) == {"auto"}
+    assert set(steps.inferences[steps.inferences.index("mixture") :]) == {"mixture"}
+    assert at == expected
 
 
-def halves(x: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    (batch,) = PlantedDataModule(x).val_dataloader()
-    documents = torch.arange(len(batch)).repeat_interleave(batch.indptr.diff())
-    dense = [torch.zeros(len(batch), x.shape[1]) for _ in range(2)]
-    for of, counts in zip(dense, (batch.first_half, batch.counts - batch.first_half), strict=True):
-        of.index_put_((documents, batch.indices.long()), counts.float(), accumulate=True)
-    return dense[0].double(), dense[1].double()
-
-
-@pytest.mark.parametrize("batch_size", [4, 1000])
-def test_evaluation_is_the_definition(batch_size: int) -> None:
-    x = short_counts()
-    model = etm(inference="mixture")
-    fit(model, x)
-    (metrics,) = trainer().validate(model, PlantedDataModule(x, batch_size=batch_size), verbose=False)
-    first, second = halves(x)
-    assert model.e_step is not None
-    beta, prior = model.beta.double(), model.e_step.log_prior().detach().exp().double()
-    joint = prior * torch.stack([(of ** (first + second)).prod(1) for of in beta], 1)
-    there = (first + second).sum(1) > 0
-    posterior = joint / joint.sum(1, keepdim=True)
-    kl = (posterior * (posterior / prior).log()).nansum(1)
-    assert metrics["val_elbo"] == pytest.approx(joint.sum(1).log()[there].mean().item(), rel=1e-5)
-    assert metrics["val_kl"] == pytest.approx(kl[there].mean().item(), rel=1e-5)
-    of_first = prior * torch.stack([(of**first).prod(1) for of in beta], 1)
-    theta = of_first / of_first.sum(1, keepdim=True)
-    completed = (second * (theta @ beta).log())[first.sum(1) > 0].sum()
-    expected = (-completed / second[first.sum(1) > 0].sum()).exp().item()
-    assert metrics["val_perplexity"] == pytest.approx(expected, rel=1e-5)
-    shown = model.theta((first + second).float())
-    torch.testing.assert_close(shown[there].double(), posterior[there], rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(shown[~there].double(), prior.expand(int((~there).sum()), -1), rtol=1e-4, atol=1e-6)
-
-
-def test_planted_topics_are_found() -> None:
-    model = etm(rho_size=20)
-    x = short_counts(900)
-    datamodule = PlantedDataModule(x, ["train"] * 800 + ["val"] * 100, batch_size=100)
-    trainer(max_epochs=20).fit(model, datamodule)
+def test_a_run_of_one_step_chooses_after_it() -> None:
+    model = etm()
+    _, steps = fit(model, data(PLANTED["mixture"]), max_steps=1)
+    assert steps.inferences == ["auto"]
     assert model.inference == "mixture"
-    pure = [np.bincount(row // 12).max() / 10 for row in model.top_word_indices(10).numpy()]
-    assert np.mean(pure) >= 0.95
-    assert {int(np.bincount(row // 12).argmax()) for row in model.top_word_indices(10).numpy()} == {0, 1, 2, 3}
 
 
-def test_no_tensor_has_the_size_of_batch_times_vocabulary() -> None:
-    x = np.random.default_rng(0).poisson(0.003, size=(6 * 64, 5000))
-    datamodule = PlantedDataModule(x, ["train", "val", "test"] * 128, batch_size=64)
-    model = etm(5000, rho_size=4)
-    with no_tensor_of_batch_by_vocabulary():
-        trainer(max_epochs=1).fit(model, datamodule)
-        trainer().test(model, datamodule, verbose=False)
-    assert model.inference != "auto"
+def test_no_epoch_as_long_is_evaluated_before() -> None:
+    _, steps = fit(etm(), data(PLANTED["mixed_membership"]), max_epochs=2)
+    assert set(steps.validated) == {"mixed_membership"}
 
 
-@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
-def test_other_precisions_find_about_the_same(precision: Any) -> None:
-    found = []
-    for kwargs in ({}, {"precision": precision}):
+def test_one_that_was_chosen_is_not_chosen_again(caplog: pytest.LogCaptureFixture) -> None:
+    model = etm()
+    fit(model, data(PLANTED["mixture"]))
+    fit(model, data(PLANTED["mixed_membership"]))
+    assert model.inference == "mixture"
+    assert len(said(caplog)) == 1
+
+
+@planted
+def test_without_validation_documents_those_of_training_choose(
+    expected: Inference, x: NDArray[np.int64], caplog: pytest.LogCaptureFixture
+) -> None:
+    for splits in (["train"] * len(x), ["train"] * TRAINING + ["test"] * VALIDATION):
+        caplog.clear()
         model = etm()
-        fit(model, short_counts(), **kwargs)
-        assert model.inference == "mixture"
-        (metrics,) = trainer(**kwargs).validate(model, PlantedDataModule(short_counts()), verbose=False)
-        found.append(metrics["val_perplexity"])
-    assert found[1] == pytest.approx(found[0], rel=0.1)
+        fit(model, data(x, splits))
+        assert model.inference == expected
+        assert f"held out of {splits.count('train')} documents" in said(caplog)[0]
+
+
+class Own(LightningDataModule):
+    """Of a user's: dense counts."""
+
+    def __init__(self, x: NDArray[np.int64]) -> None:
+        super().__init__()
+        self.x, self.vocab_size = torch.tensor(x), x.shape[1]
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        return self._loader(self.x[:TRAINING])
+
+    def _loader(self, x: Tensor) -> DataLoader[Tensor]:
+        return DataLoader(x, batch_size=50)  # type: ignore[arg-type]
+
+
+class Validated(Own):
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        return self._loader(self.x[TRAINING:])
+
+
+@planted
+@pytest.mark.parametrize("validated", [True, False])
+def test_documents_of_a_module_of_ones_own_choose(
+    expected: Inference, x: NDArray[np.int64], validated: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = etm()
+    fit(model, Validated(x) if validated else Own(x))
+    assert model.inference == expected
+    assert f"held out of {VALIDATION if validated else TRAINING} documents" in said(caplog)[0]
+
+
+def test_loaders_alone_leave_no_documents_to_choose_by(caplog: pytest.LogCaptureFixture) -> None:
+    model = etm()
+    trainer().fit(model, Own(PLANTED["mixture"]).train_dataloader())
+    assert model.inference == "mixed_membership"
+    assert said(caplog) == [
+        "Inference: several topics a document (mixed_membership): there are no documents to choose by."
+    ]
+
+
+def test_documents_of_one_word_each_have_one_topic(caplog: pytest.LogCaptureFixture) -> None:
+    model = etm()
+    fit(model, data(one_topic_each(length=1)))
+    assert model.inference == "mixture"
+    (line,) = said(caplog)
+    assert "none has two words" in line
+    assert "nan" not in line
+
+
+def test_choosing_changes_no_weight_and_no_metric() -> None:
+    model, datamodule = etm(), data(PLANTED["mixture"])
+    fit(model, datamodule)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    metrics = (model.perplexity.metric_state, model.elbo.metric_state)
+    kept = [{name: value.clone() for name, value in of.items()} for of in metrics]
+    inference, _ = choose_inference(model, held_out_set(datamodule, len(VOCAB)))
+    assert inference == "mixture"
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert kept == [model.perplexity.metric_state, model.elbo.metric_state]
+
+
+# What it does
+
+
+@planted
+def test_planted_topics_are_found(expected: Inference, x: NDArray[np.int64]) -> None:
+    model = etm(rho_size=20)
+    fit(model, data(x), max_epochs=20)
+    assert model.inference == expected
+    ranked = model.top_word_indices(10).numpy()
+    assert np.mean([np.bincount(row // 12).max() / 10 for row in ranked]) >= 0.95
+    assert {int(np.bincount(row // 12).argmax()) for row in ranked} == {0, 1, 2, 3}
 
 
 # Checkpoints
 
 
-@pytest.mark.parametrize("x", [short_counts(), planted_counts()], ids=["mixture", "encoder"])
-def test_a_checkpoint_says_which(x: NDArray[np.int64], tmp_path: Path) -> None:
+@planted
+def test_a_checkpoint_says_which(expected: Inference, x: NDArray[np.int64], tmp_path: Path) -> None:
     model, path = etm(), tmp_path / "model.ckpt"
-    fit(model, x).save_checkpoint(path)
+    run, _ = fit(model, data(x))
+    run.save_checkpoint(path)
     loaded = ETM.load_from_checkpoint(path)
-    assert loaded.inference == model.inference != "auto"
+    assert loaded.inference == model.inference == expected
     assert torch.equal(loaded.theta(x), model.theta(x))
-    others = [
-        trainer().validate(of, PlantedDataModule(x), ckpt_path=path, verbose=False)
-        for of in (etm(), etm(inference="mixture"))
-    ]
-    (expected,) = trainer().validate(model, PlantedDataModule(x), verbose=False)
-    assert all(dict(metrics) == pytest.approx(dict(expected), rel=1e-6) for (metrics,) in others)
+    (metrics,) = trainer().validate(model, data(x), verbose=False)
+    for inference in get_args(Inference):
+        other = etm(inference=inference)
+        (others,) = trainer().validate(other, data(x), ckpt_path=path, verbose=False)
+        assert other.inference == expected
+        assert dict(others) == pytest.approx(dict(metrics), rel=1e-6)
 
 
-@pytest.mark.parametrize("x", [short_counts(), planted_counts()], ids=["mixture", "encoder"])
-@pytest.mark.parametrize("other", [short_counts(), planted_counts()], ids=["on short", "on long"])
-def test_a_run_that_goes_on_keeps_it(x: NDArray[np.int64], other: NDArray[np.int64], tmp_path: Path) -> None:
-    model, path = etm(), tmp_path / "model.ckpt"
-    fit(model, x, max_epochs=1).save_checkpoint(path)
-    resumed = etm()
-    trainer(max_epochs=2).fit(resumed, PlantedDataModule(other, batch_size=16), ckpt_path=path)
-    assert resumed.inference == model.inference
+def assert_same_state(model: ETM, other: ETM) -> None:
+    assert model.inference == other.inference
+    for name, value in other.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+
+
+class Stop(Callback):
+    """Saves at a step, and stops there."""
+
+    def __init__(self, step: int, path: Path) -> None:
+        self.step, self.path = step, path
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+
+
+@planted
+@pytest.mark.parametrize("inference", get_args(Inference))
+def test_a_run_that_is_interrupted_before_the_choice_ends_as_if_it_were_not(
+    expected: Inference, x: NDArray[np.int64], inference: Inference, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever the model that goes on was made with: the checkpoint says that there is a choice."""
+    whole, path = etm(), tmp_path / "model.ckpt"
+    trainer(callbacks=[Stop(2 * BATCHES, path)], max_epochs=8).fit(whole, data(x))
+    assert torch.load(path, weights_only=True)["hyper_parameters"]["inference"] == "auto"
+    resumed = etm(inference=inference)
+    trainer(max_epochs=8).fit(resumed, data(x), ckpt_path=path)
+    assert resumed.inference == expected
+    assert_same_state(resumed, whole)
+    assert said(caplog)[0] == said(caplog)[1]
+
+
+@planted
+@pytest.mark.parametrize("other", PLANTED.values(), ids=[f"on a corpus of {name}" for name in PLANTED])
+def test_a_run_that_goes_on_keeps_it(
+    expected: Inference, x: NDArray[np.int64], other: NDArray[np.int64], tmp_path: Path
+) -> None:
+    path, whole, resumed = tmp_path / "model.ckpt", etm(), etm()
+    trainer(callbacks=[Stop(4 * BATCHES, path)], max_epochs=6).fit(whole, data(x))
+    steps = Steps()
+    trainer(max_epochs=6, callbacks=[steps]).fit(resumed, data(other), ckpt_path=path)
+    assert set(steps.inferences) == {expected}
     if other is x:
-        whole = etm()
-        fit(whole, x, max_epochs=2)
-        for name, value in whole.state_dict().items():
-            torch.testing.assert_close(resumed.state_dict()[name], value, msg=name)
-
-
-def test_a_checkpoint_of_a_version_before_has_an_encoder(tmp_path: Path) -> None:
-    model, path = etm(inference="encoder"), tmp_path / "model.ckpt"
-    x = short_counts()
-    fit(model, x).save_checkpoint(path)
-    content = torch.load(path, weights_only=True)
-    del content["hyper_parameters"]["inference"]
-    torch.save(content, path)
-    loaded = ETM.load_from_checkpoint(path)
-    assert loaded.inference == "encoder"
-    assert torch.equal(loaded.theta(x), model.theta(x))
-
-
-def test_asking_for_theta_changes_nothing() -> None:
-    model = etm(inference="mixture")
-    before = deepcopy(model.state_dict())
-    assert torch.equal(model.theta(short_counts()), model.theta(short_counts()))
-    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+        assert_same_state(resumed, whole)
 
 
 # The command line
 
 
-def test_titles_from_text_to_theta(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rng = np.random.default_rng(0)
-    titles = [" ".join(f"{'abcd'[row % 4]}x{word}" for word in rng.choice(list("efghijklmn"), 5)) for row in range(200)]
-    (tmp_path / "titles.txt").write_text("\n".join(titles))
+@pytest.mark.parametrize("expected", PLANTED)
+def test_from_text_to_theta(expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng, texts = np.random.default_rng(0), []
+    for row in range(400):
+        topics = [row % 4] * 5 if expected == "mixture" else rng.choice(4, size=40, p=rng.dirichlet(np.full(4, 0.3)))
+        texts.append(" ".join(f"{'abcd'[k]}x{rng.choice(list('efghijklmn'))}" for k in topics))
+    (tmp_path / "texts.txt").write_text("\n".join(texts))
     where = [f"--trainer.default_root_dir={tmp_path}", f"--data.cache_dir={tmp_path / 'cache'}"]
-    data = ["--data=TextDataModule", f"--data.files={tmp_path / 'titles.txt'}", *where]
+    documents = ["--data=TextDataModule", f"--data.files={tmp_path / 'texts.txt'}", "--data.batch_size=50", *where]
     small = [of for of in SMALL if "model" not in of or "num_topics" in of]
-    cli = main(["check", *data, *small, "--model.inference=mixture"])
-    assert "encoder" not in capsys.readouterr().out
-    cli = main(["fit", *data, *small])
-    assert cli.model.inference == "mixture"
+    cli = main(["fit", *documents, *small, "--trainer.max_epochs=6"])
+    assert cli.model.inference == expected
     folder = Path(cli.trainer.log_dir)
     best = folder / "checkpoints" / "best.ckpt"
-    main(["predict", *data, f"--ckpt_path={best}", f"--prediction.path={tmp_path / 'theta.csv'}"])
+    main(["predict", *documents, f"--ckpt_path={best}", f"--prediction.path={tmp_path / 'theta.csv'}"])
     written = np.genfromtxt(tmp_path / "theta.csv", delimiter=",", skip_header=1, dtype=str)[:, -4:].astype(float)
     model = ETM.load_from_checkpoint(best)
-    np.testing.assert_allclose(written, model.transform(titles), atol=1e-5)
-    np.testing.assert_allclose(model.transform(titles).sum(axis=1), 1, rtol=1e-5)
+    theta = model.transform(texts)
+    np.testing.assert_allclose(written, theta, atol=1e-5)
+    np.testing.assert_allclose(theta.sum(axis=1), 1, rtol=1e-5)
     # The config of the run says auto, and what was chosen stays so.
     again = main(["fit", "--config", str(folder / "config.yaml"), f"--ckpt_path={best}", "--trainer.max_epochs=9"])
-    assert again.model.inference == "mixture"
+    assert again.model.inference == expected

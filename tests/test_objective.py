@@ -10,68 +10,62 @@ from torch import Tensor
 
 from etm_app.model import ETM
 from etm_app.nn.encoder import Activation
+from etm_app.topic_model import Inference
 from tests import reference
 from tests.planted import planted_counts
 from tests.reference import Objective, assert_close, batch_of
 from tests.strategies import EDGE_CASES
 
-PAPER: dict[str, Any] = {
-    "warm_start": False,
-    "anchor": 0.0,
-    "enc_drop": 0.0,
-}
+PAPER = {"inference": "encoder", "warm_start": False, "anchor": 0.0}
 SWITCHES: dict[str, dict[str, Any]] = {
     "defaults": {},
-    "the paper's": PAPER,
-    **{f"without {name}": {name: off} for name, off in PAPER.items()},
-    **{f"the paper's with {name}": {k: v for k, v in PAPER.items() if k != name} for name in PAPER},
+    "without an anchor": {"anchor": 0.0},
+    "cold": {"warm_start": False},
     "frozen embeddings": {"train_embeddings": False},
+    "embeddings of documents": {"document_embeddings_size": 5},
 }
 SEED = 7
+NUM_DOCUMENTS = 2_500
+
+inferences = pytest.mark.parametrize("inference", get_args(Inference))
 
 
 def etm(vocab_size: int, **switches: Any) -> ETM:
     """A model in the middle of training: away from the prior, and from where its embeddings were placed."""
     torch.manual_seed(0)
-    model = ETM(
-        vocab_size,
-        **{
-            "num_topics": 4,
-            "t_hidden_size": 8,
-            "rho_size": 6,
-            "enc_drop": 0.3,
-            "anchor": 0.4,
-            "inference": "encoder",
-            **switches,
-        },
-    )
+    model = ETM(vocab_size, **{"num_topics": 4, "t_hidden_size": 8, "rho_size": 6, "enc_drop": 0.3, **switches})
     if model.warm_start:
-        # Frequencies so small that the topics explain more than half, where the anchor gives way.
+        # Frequencies so small that the topics explain much, where the anchor gives way.
         model.anchor.place(model.rho, model.alpha, torch.rand(vocab_size), torch.rand(vocab_size) / 80)
-    model.anchor.num_documents = 2_500
+    model.anchor.num_documents = NUM_DOCUMENTS
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.2 * torch.randn_like(parameter)
     return model.train()
 
 
+def vectors_of(model: ETM, x: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    """Embeddings of the documents that are float32 numbers, where the model takes such."""
+    size = model.document_embeddings_size
+    return np.random.default_rng(1).integers(-9, 9, (len(x), size)).astype(float) if size else None
+
+
 def step(model: ETM, x: NDArray[np.int64]) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of the product's training step, and its gradients."""
+    batch, vectors = batch_of(x), vectors_of(model, x)
+    batch.vectors = None if vectors is None else torch.tensor(vectors).float()
     torch.manual_seed(SEED)
-    loss = model.training_step(batch_of(x), 0)
+    loss = model.training_step(batch, 0)
     loss.backward()
     return loss.detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
-def expected_step(model: ETM, x: NDArray[np.int64]) -> tuple[Objective, dict[str, Tensor]]:
+def expected_step(model: ETM, x: NDArray[np.int64], **switches: Any) -> tuple[Objective, dict[str, Tensor]]:
     state = {name: tensor.detach().double() for name, tensor in model.state_dict().items()}
     learned = {name: state[name].requires_grad_() for name, p in model.named_parameters() if p.requires_grad}
-    if model.e_step is None:
-        found = reference.objective(state, model.hparams, x, model.anchor.num_documents, SEED, model.rho.dtype)
-    elif model.e_step.several:
-        found = reference.membership_objective(state, model.hparams, x, model.anchor.num_documents)
-    else:
-        found = reference.mixture_objective(state, model.hparams, x, model.anchor.num_documents)
+    switches = {**model.hparams, **switches}
+    documents = (x, model.anchor.num_documents)
+    found = reference.objective(state, switches, *documents, SEED, model.rho.dtype, vectors_of(model, x))
     gradients = torch.autograd.grad(found.loss, list(learned.values()), allow_unused=True, materialize_grads=True)
     return found, dict(zip(learned, gradients, strict=True))
 
@@ -97,24 +91,44 @@ def assert_is_the_reference(model: ETM, x: NDArray[np.int64], relative: float) -
     return expected
 
 
+@inferences
 @pytest.mark.parametrize("switches", SWITCHES.values(), ids=SWITCHES)
-def test_a_step_is_that_of_the_reference(switches: dict[str, Any]) -> None:
+def test_a_step_is_that_of_the_reference(switches: dict[str, Any], inference: Inference) -> None:
     x = planted_counts(12)
-    model = etm(x.shape[1], **switches).double()
+    model = etm(x.shape[1], inference=inference, **switches).double()
     expected = assert_is_the_reference(model, x, 1e-9)
     # No part is so small that nobody would see it change.
     assert expected.kl > 0.1
-    without = reference.objective(
-        {name: tensor.double() for name, tensor in model.state_dict().items()},
-        {**model.hparams, "anchor": 0.0}, x, 2_500, SEED,
-    )  # fmt: skip
+    without, _ = expected_step(model, x, anchor=0.0)
     assert (expected.loss - without.loss > 0.1).item() == (model.anchor.placed and model.anchor.weight > 0)
 
 
-@pytest.mark.parametrize("num_documents", [1, 20_000, 100_000])
-def test_the_anchor_is_that_of_the_reference_for_any_number_of_documents(num_documents: int) -> None:
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_step_of_the_papers_model_is_that_of_the_reference(dropout: float) -> None:
     x = planted_counts(12)
-    model = etm(x.shape[1]).double()
+    model = etm(x.shape[1], enc_drop=dropout, **PAPER).double()
+    assert_is_the_reference(model, x, 1e-9)
+    assert {name.split(".")[0] for name, p in model.named_parameters()} == {"topics", "encoder"}
+
+
+@inferences
+@pytest.mark.parametrize("train_embeddings", [True, False])
+def test_all_that_is_learned_learns_in_every_step(inference: Inference, train_embeddings: bool) -> None:
+    x = planted_counts(12)
+    model = etm(x.shape[1], inference=inference, train_embeddings=train_embeddings, document_embeddings_size=5)
+    _, gradients = step(model, x)
+    assert gradients.keys() == {name for name, p in model.named_parameters() if p.requires_grad}
+    assert all(gradient.any() for gradient in gradients.values())
+    assert ("topics.rho" in gradients) == train_embeddings
+
+
+@inferences
+@pytest.mark.parametrize("num_documents", [1, 20_000, 100_000])
+def test_the_anchor_is_that_of_the_reference_for_any_number_of_documents(
+    num_documents: int, inference: Inference
+) -> None:
+    x = planted_counts(12)
+    model = etm(x.shape[1], inference=inference).double()
     model.anchor.num_documents = num_documents
     assert_is_the_reference(model, x, 1e-9)
 
@@ -122,30 +136,10 @@ def test_the_anchor_is_that_of_the_reference_for_any_number_of_documents(num_doc
 @pytest.mark.parametrize("activation", get_args(Activation))
 def test_every_activation_is_that_of_the_reference(activation: Activation) -> None:
     x = planted_counts(12)
-    assert_is_the_reference(etm(x.shape[1], theta_act=activation).double(), x, 1e-9)
+    assert_is_the_reference(etm(x.shape[1], inference="encoder", theta_act=activation).double(), x, 1e-9)
 
 
-@pytest.mark.parametrize("switches", [{}, PAPER], ids=["defaults", "the paper's"])
+@pytest.mark.parametrize("switches", [{"inference": of} for of in get_args(Inference)] + [PAPER], ids=str)
 @pytest.mark.parametrize("x", [*EDGE_CASES.values(), planted_counts(12)], ids=[*EDGE_CASES, "planted"])
 def test_odd_documents_in_the_precision_of_training(x: NDArray[np.int64], switches: dict[str, Any]) -> None:
     assert_is_the_reference(etm(x.shape[1], **switches), x, 1e-4)
-
-
-E_STEPS = ("mixture", "mixed_membership")
-
-
-@pytest.mark.parametrize("inference", E_STEPS)
-@pytest.mark.parametrize("switches", [{}, {"anchor": 0.0}, {"train_embeddings": False}], ids=str)
-def test_a_step_without_encoder_is_that_of_the_reference(switches: dict[str, Any], inference: str) -> None:
-    x = planted_counts(12)
-    model = etm(x.shape[1], inference=inference, **switches).double()
-    learned = {"e_step.size", "topics.alpha"} | ({"topics.rho"} if switches.get("train_embeddings", True) else set())
-    assert {name for name, p in model.named_parameters() if p.requires_grad} == learned
-    assert assert_is_the_reference(model, x, 1e-9).kl > 0.1
-
-
-@pytest.mark.parametrize("inference", E_STEPS)
-@pytest.mark.parametrize("x", [of for of in EDGE_CASES.values() if of.sum() < 1_000] + [planted_counts(12)], ids=len)
-def test_odd_documents_without_encoder_in_the_precision_of_training(x: NDArray[np.int64], inference: str) -> None:
-    """But for one so long that the product of its words' probabilities is 0 in float64."""
-    assert_is_the_reference(etm(x.shape[1], inference=inference), x, 1e-4)

@@ -13,6 +13,8 @@ __all__ = ["EStep"]
 PRIOR_TOKENS = 1.0  # what the prior of theta weighs: as much as one word of the document
 START_TOKENS = 20.0  # words of a document that its topics start from, as if it had no more
 ROUNDS = 7  # of expectation steps with several topics, the last of which leaves each word's own share out
+IMPROBABLE = 1e-15  # words of which no more is expected keep their own share
+MIN_REMAINDER = 100.0  # rounding errors: what the others leave of a word's probability is not less
 
 
 class EStep(nn.Module):
@@ -95,13 +97,13 @@ class EStep(nn.Module):
         joint, log_prior = self._log_joint(batch, batch.counts, beta), self.log_prior(batch.vectors)
         if self.several:
             theta, ratio = self._rounds(batch, batch.counts, beta, joint, with_gradients)
-            total = num_tokens(batch, batch.counts)[:, None].to(theta.dtype) + PRIOR_TOKENS
+            total = (num_tokens(batch, batch.counts).to(theta) + PRIOR_TOKENS)[:, None]
             posterior = theta * total
             # With q(theta) = Dirichlet(posterior) and the best q of the words' topics then: Blei et al. 2003, eq. 6.
             strength = (posterior.digamma() - total.digamma()).exp()
             probability = dots(batch, strength, beta).clamp(min=MIN_PROBABILITY)
             log_likelihood = torch.dot(batch.counts.to(probability), probability.log())
-            kl = kl_between_dirichlets(posterior, PRIOR_TOKENS * log_prior.exp())
+            kl = kl_between_dirichlets(posterior, PRIOR_TOKENS * _at_least(log_prior.exp()))
         else:
             theta = joint.softmax(-1)
             ratio = sum_documents(batch, batch.counts, theta) / _at_least(beta) if with_gradients else beta
@@ -118,16 +120,21 @@ class EStep(nn.Module):
         self, batch: BowBatch, counts: Tensor, beta: Tensor, joint: Tensor, with_gradients: bool = False
     ) -> tuple[Tensor, Tensor]:
         """Theta with several topics, and expected counts over beta as `_infer`; no array here is [N, K]."""
-        log_prior, tokens = self.log_prior(batch.vectors), num_tokens(batch, counts)[:, None].to(joint.dtype)
-        prior, total = PRIOR_TOKENS * log_prior.exp(), tokens + PRIOR_TOKENS
+        log_prior, tokens = self.log_prior(batch.vectors), num_tokens(batch, counts).to(joint)[:, None]
+        prior, total = PRIOR_TOKENS * _at_least(log_prior.exp()), tokens + PRIOR_TOKENS
         theta = (log_prior + (joint - log_prior) * (START_TOKENS / tokens).clamp(max=1)).softmax(-1)
         for _ in range(ROUNDS - 1):
             theta = (theta * sum_words(batch, counts / _at_least(dots(batch, theta, beta)), beta) + prior) / total
         # A word's own share q_vk is theta_k beta_vk / p: what the others leave is Σ_k (n_k + a_k) beta_vk less that.
         squares, probability = beta.square(), _at_least(dots(batch, theta, beta))
         known = theta * sum_words(batch, counts / probability, beta) + prior
-        weights = counts / _at_least(dots(batch, known, beta) - dots(batch, theta, squares) / probability)
-        own = weights / probability
+        with_own = dots(batch, known, beta)
+        # Where others leave so little, the difference is one of rounding errors: such a word then counts for less.
+        least = MIN_REMAINDER * torch.finfo(with_own.dtype).eps * with_own
+        # Squares of what is so improbable, and numbers over them, are beyond float32: such a word keeps its own share.
+        inverse = probability.reciprocal().where(probability > IMPROBABLE, 0)
+        weights = counts / _at_least((with_own - dots(batch, theta, squares) * inverse).maximum(least))
+        own = weights * inverse
         expected = known * sum_words(batch, weights, beta) - theta * sum_words(batch, own, squares)
         ratio = beta
         if with_gradients:

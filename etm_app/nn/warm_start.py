@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 __all__ = ["MAX_DOCUMENTS", "warm_start"]
 
 MAX_DOCUMENTS = 20_000  # that are decomposed; more change the directions little and the time much
-SAME = 1e-6  # distance of directions that differ by rounding alone
 CLUSTERINGS = 4  # of documents, of which the best is taken
 CLUSTERED_DIMENSIONS = 100  # that documents are clustered in; those beyond are of few of them
 
@@ -54,7 +53,7 @@ def warm_start(
     words[:, : len(values)] += of_words.T * values
     rho = _unit(words) if rho is None else rho
 
-    # More topics than kinds of documents: the rest start anywhere.
+    # More topics than documents, or than different ones: the rest start anywhere.
     alpha = generator.normal(0, 1, (num_topics, rho_size)).astype(np.float32)
     num_centres = min(num_topics, num_documents)
     if num_centres:
@@ -68,9 +67,9 @@ def warm_start(
         places = _unit(weights @ rho)
         sizes = members.sum(axis=1)
         means = (members @ places) / np.maximum(sizes, 1)[:, None]
-        if np.count_nonzero(sizes) > 1:
+        if num_centres > 1:
             means -= places.mean(axis=0)
-        found = (sizes > 0) & (np.linalg.norm(means, axis=1) > SAME)
+        found = (sizes > 0) & (np.linalg.norm(means, axis=1) > 0)
         alpha[found] = means[found]
     return scale * rho, scale * _unit(alpha)
 

@@ -49,44 +49,44 @@ def test_what_topics_leave_unexplained_is_perplexity_over_that_of_the_frequencie
     assert anchor.unexplained(nothing, torch.zeros(())).item() == 1
 
 
-@pytest.mark.parametrize(("num_documents", "share"), [(10, 1), (20_000, 1), (200_000, 0.1)])
-def test_it_gives_way_where_topics_explain_much_and_documents_are_many(num_documents: int, share: float) -> None:
-    """By what the topics leave unexplained of the words: all, a half, a quarter; or with one topic a document."""
-    rho, alpha, batch = torch.zeros(4, 2).double(), torch.zeros(1, 2).double(), batch_of(np.eye(4, dtype=int))
-    anchor = placed(rho, alpha, weight=2.0)
+@pytest.mark.parametrize(
+    ("num_documents", "share"), [(1, 1), (2_500, 1), (20_000, 1), (40_000, 1 / 2), (200_000, 1 / 10)]
+)
+def test_it_gives_way_by_what_topics_leave_unexplained_and_counts_no_more_documents(
+    num_documents: int, share: float
+) -> None:
+    batch, at, alpha = batch_of(np.array([[2, 0, 1]])), torch.zeros(3, 4).double(), torch.zeros(2, 4).double()
+    anchor = placed(at, alpha, weight=0.7)
     anchor.num_documents = num_documents
-    by_frequency = 4 * np.log(1 / 4)
-    likelihoods = [torch.tensor(by_frequency - 4 * np.log(unexplained)) for unexplained in (1.0, 0.5, 0.25)]
-    drift = anchor.drift(rho + 1, alpha).item()
-    found = [anchor(rho + 1, alpha, batch, likelihood).item() / drift for likelihood in (*likelihoods, None)]
-    assert found == pytest.approx([2 * share, 2 * share, 2 * share / 8, 2 * share * 0.4])
+    drift = anchor.drift(at + 1, alpha).item()
+    assert drift == pytest.approx(3 / 2 * 4)
+    for unexplained in (2.0, 1.0, 0.5, 0.1):
+        likelihood = torch.tensor(3 * np.log(1 / 3) - 3 * np.log(unexplained))
+        expected = 0.7 * share * min(1.0, unexplained / 0.5) ** 3 * drift
+        assert anchor(at + 1, alpha, batch, likelihood).item() == pytest.approx(expected)
+    # Of one topic, where every document is best explained from the beginning, always by as much.
+    assert anchor(at + 1, alpha, batch, None).item() == pytest.approx(0.7 * share * 0.4 * drift)
 
 
 def test_without_a_place_or_a_weight_there_is_no_penalty() -> None:
-    rho, alpha, batch, likelihood = torch.ones(3, 4), torch.ones(2, 4), batch_of(np.eye(3, dtype=int)), torch.zeros(())
+    rho, alpha, batch = torch.ones(3, 4), torch.ones(2, 4), batch_of(np.eye(3, dtype=int))
     assert not Anchor(1.0).placed
     assert placed(torch.ones(1, 1), torch.ones(1, 1)).placed
-    assert Anchor(1.0)(rho, alpha, batch, likelihood).item() == 0
-    assert placed(rho, alpha, weight=0.0)(rho + 1, alpha, batch, likelihood).item() == 0
-    assert placed(rho, alpha)(rho + 1, alpha, batch, torch.tensor(-9.0)).item() > 0
+    for likelihood in (torch.tensor(-9.0), None):
+        assert Anchor(1.0)(rho, alpha, batch, likelihood).item() == 0
+        assert placed(rho, alpha, weight=0.0)(rho + 1, alpha, batch, likelihood).item() == 0
+        assert placed(rho, alpha)(rho + 1, alpha, batch, likelihood).item() > 0
 
 
-def test_the_penalty_is_weight_times_drift() -> None:
-    """Its gradients too; none flows into the likelihood."""
+def test_no_gradient_flows_into_the_likelihood() -> None:
     batch = batch_of(np.array([[2, 0, 1]]))
     at, alpha = torch.randn(3, 4, dtype=torch.float64), torch.randn(2, 4, dtype=torch.float64)
     anchor = placed(at, alpha, weight=0.7)
-    anchor.num_documents = 40_000
     rho, likelihood = (at + 1).requires_grad_(), torch.tensor(-4.0, dtype=torch.float64, requires_grad=True)
-    unexplained = np.exp((3 * np.log(1 / 3) + 4) / 3)
-    assert unexplained > 0.5  # it does not give way
-    penalty = anchor(rho, alpha, batch, likelihood)
-    assert penalty.item() == pytest.approx(0.7 * 0.5 * (3 / 2) * 4)
-    penalty.backward()
-    torch.testing.assert_close(rho.grad, torch.full_like(at, 0.7 * 0.5 * (1 / 2) * 2))
+    anchor(rho, alpha, batch, likelihood).backward()
+    assert np.exp((3 * np.log(1 / 3) + 4) / 3) > 0.5  # it does not give way
+    torch.testing.assert_close(rho.grad, torch.full_like(at, 0.7 * (1 / 2) * 2))
     assert likelihood.grad is None
-    explained = anchor(rho, alpha, batch, torch.tensor(-1.0))
-    assert explained.item() == pytest.approx(2.1 * (np.exp((3 * np.log(1 / 3) + 1) / 3) / 0.5) ** 3)
 
 
 def test_one_token_is_unexplained_as_it_is() -> None:

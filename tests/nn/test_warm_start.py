@@ -48,18 +48,27 @@ def test_any_shape_gives_embeddings_of_the_length_asked_for(
 X = np.array([[3, 1, 0, 0, 1], [2, 2, 0, 0, 1], [0, 0, 4, 1, 1], [0, 1, 1, 9, 1], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]])
 
 
+def weights_of(x: np.ndarray) -> np.ndarray:
+    """Log-tf-idf of the documents that have words, each of length 1."""
+    present = x[x.any(axis=1)]
+    idf = np.log((1 + len(present)) / (1 + (present > 0).sum(axis=0))) + 1
+    return unit(np.log(1 + present) * idf)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+
+
 def directions(x: np.ndarray, rho_size: int, seed: int) -> np.ndarray:
-    """The definition, dense and in float64, of documents with words: right singular vectors times values, and noise."""
-    x = x[x.any(axis=1)]
-    idf = np.log((1 + len(x)) / (1 + (x > 0).sum(axis=0))) + 1
-    weights = np.log(1 + x) * idf
-    lengths = np.linalg.norm(weights, axis=1, keepdims=True)
-    left, values, right = np.linalg.svd(np.divide(weights, lengths, out=np.zeros_like(weights), where=lengths > 0))
-    rank = min(rho_size, len(x) - 1, x.shape[1] - 1)
+    """The definition, dense and in float64: right singular vectors times the values, and small noise."""
+    weights = weights_of(x)
+    left, values, right = np.linalg.svd(weights)
+    rank = min(rho_size, len(weights) - 1, x.shape[1] - 1)
     signs = np.sign(left[np.abs(left).argmax(axis=0), range(len(left))])  # a vector's sign is free, but noise has one
     rho = np.random.default_rng(seed).normal(0, 1e-3, (x.shape[1], rho_size))
     rho[:, :rank] += (signs[:rank] * right[:rank].T) * values[:rank]
-    return rho / np.linalg.norm(rho, axis=1, keepdims=True)
+    return unit(rho)
 
 
 @pytest.mark.parametrize("rho_size", [1, 2, 4, 7])
@@ -71,70 +80,73 @@ def test_words_are_placed_by_latent_semantic_analysis(x: np.ndarray, rho_size: i
 
 
 AXES = np.array([[1, 0, 0], [0.96, 0.28, 0], [0.96, -0.28, 0], [0, 0, 1], [0, 0.6, 0.8], [-1, 0, 0]], np.float32)
+# Four documents of two kinds, and one of no word.
+KINDS = np.array([[1, 1, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 0], [0, 0, 0, 0, 5, 0], [0, 0, 0, 0, 0, 0]])
 
 
-def counts_of(x: np.ndarray) -> sp.csr_array:
-    return sp.csr_array(x.astype(np.int32))
+def by_first(alpha: np.ndarray) -> np.ndarray:
+    return alpha[np.argsort(-alpha[:, 0])]
+
+
+def start(x: np.ndarray, num_topics: int, **kwargs: np.ndarray) -> np.ndarray:
+    """Topics among words whose places are given."""
+    rho, alpha = warm_start(sp.csr_array(x.astype(np.int32)), num_topics, 3, 2.0, 0, rho=AXES, **kwargs)
+    np.testing.assert_array_equal(rho, 2 * AXES)
+    return alpha
+
+
+def test_topics_are_the_means_of_clusters_of_documents_less_the_mean_of_all() -> None:
+    documents = unit(weights_of(KINDS) @ AXES)
+    expected = np.array([documents[:2].mean(axis=0), documents[2:].mean(axis=0)]) - documents.mean(axis=0)
+    np.testing.assert_allclose(by_first(start(KINDS, 2)), 2 * unit(expected), atol=1e-6)
+
+
+def test_one_topic_is_the_mean_itself() -> None:
+    mean = unit(weights_of(KINDS) @ AXES).mean(axis=0, keepdims=True)
+    np.testing.assert_allclose(start(KINDS, 1), 2 * unit(mean), atol=1e-6)
+
+
+def test_more_topics_than_different_documents_start_anywhere() -> None:
+    with pytest.warns(match="distinct clusters"):
+        alpha = start(np.tile(KINDS[[0, 2]], (200, 1)), 300)
+    np.testing.assert_allclose(np.linalg.norm(alpha, axis=1), 2, rtol=1e-6)
+    assert np.linalg.norm(alpha.mean(axis=0)) < 0.4
+    assert len(np.unique(alpha, axis=0)) == 300
 
 
 def test_more_topics_than_documents_start_anywhere() -> None:
-    counts = counts_of(np.array([[2, 0, 0, 0, 0, 0], [0, 0, 0, 3, 0, 0], [0, 0, 0, 0, 0, 0]]))
-    _, alpha = warm_start(counts, 2000, 3, 1.0, 0, rho=AXES)
-    np.testing.assert_allclose(np.sort(alpha[:2, 0]), [-(0.5**0.5), 0.5**0.5], atol=1e-6)  # less their mean
-    assert np.linalg.norm(alpha[2:].mean(axis=0)) < 0.05
-    np.testing.assert_allclose(alpha[2:].T @ alpha[2:] / len(alpha), np.eye(3) / 3, atol=0.03)
+    alpha = start(KINDS, 2_000)
+    documents = unit(weights_of(KINDS) @ AXES)
+    np.testing.assert_allclose(
+        np.sort(alpha[:4], axis=0), np.sort(2 * unit(documents - documents.mean(axis=0)), axis=0), atol=1e-5
+    )
+    assert np.linalg.norm(alpha[4:].mean(axis=0)) < 0.1
+    np.testing.assert_allclose(alpha[4:].T @ alpha[4:] / len(alpha), np.eye(3) * 4 / 3, atol=0.15)
+
+
+def test_embeddings_of_documents_are_clustered_beside_their_words() -> None:
+    """Where the words tell one pair of kinds and the embeddings another, more clearly, topics are of the latter."""
+    of_words, of_vectors = np.arange(100) % 2, np.arange(100) // 2 % 2
+    x = np.zeros((100, 4), np.int32)
+    x[range(100), of_words] = 5
+    x[range(100), 2 + of_vectors] = 1
+    rho = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]], np.float32)
+    vectors = np.array([[5.0, 1], [5.0, -1]], np.float32)[of_vectors]
+    x[:4] = 0  # and their embeddings are left out with them
+    vectors[:4] = 1e6
+    axes = {}
+    for beside in (None, vectors):
+        _, alpha = warm_start(sp.csr_array(x), 2, 3, 2.0, 0, rho=rho, vectors=beside)
+        axes[beside is not None] = alpha[np.argsort(alpha.sum(axis=1))]
+    np.testing.assert_allclose(axes[False], [[-2, 0, 0], [2, 0, 0]], atol=1e-5)
+    np.testing.assert_allclose(axes[True], [[0, -2, 0], [0, 2, 0]], atol=1e-5)
 
 
 def test_what_has_no_answer_is_decided_by_the_seed_alone() -> None:
-    """Words in no order at all, and more topics than words, whatever state NumPy's own generator is in."""
-    counts = sp.csr_array(np.random.default_rng(0).poisson(0.3, (60, 40)).astype(np.int32))
+    """Words in no order at all, and more topics than documents, whatever state NumPy's own generator is in."""
+    counts = sp.csr_array(np.random.default_rng(0).poisson(0.3, (40, 60)).astype(np.int32))
     found = []
     for state in (1, 2):
         np.random.seed(state)
         found.append([*warm_start(counts, 15, 4, 1.0, 3), *warm_start(counts, 50, 4, 1.0, 3)])
     assert all(np.array_equal(*pair) for pair in zip(*found, strict=True))
-
-
-# Four documents of two kinds, and one of no word, over words whose places are given.
-KINDS = np.array([[1, 1, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 0], [0, 0, 0, 0, 5, 0], [0, 0, 0, 0, 0, 0]])
-
-
-def places_of(x: np.ndarray) -> np.ndarray:
-    """Directions of documents with words among `AXES`."""
-    present = x[x.any(axis=1)]
-    weights = np.log(1 + present) * (np.log((1 + len(present)) / (1 + (present > 0).sum(axis=0))) + 1)
-    places: np.ndarray = weights @ AXES
-    return places / np.linalg.norm(places, axis=1, keepdims=True)
-
-
-def test_topics_are_the_means_of_clusters_of_documents_less_that_of_all() -> None:
-    rho, alpha = warm_start(counts_of(KINDS), 2, 3, 2.0, 0, rho=AXES)
-    np.testing.assert_array_equal(rho, 2 * AXES)  # words from elsewhere are left where they are
-    places = places_of(KINDS)
-    expected = np.array([places[:2].mean(axis=0), places[2:].mean(axis=0)]) - places.mean(axis=0)
-    expected *= 2 / np.linalg.norm(expected, axis=1, keepdims=True)
-    np.testing.assert_allclose(alpha[np.argsort(-alpha[:, 0])], expected, atol=1e-6)
-
-
-def test_a_single_topic_is_the_mean_of_all_documents() -> None:
-    _, alpha = warm_start(counts_of(KINDS), 1, 3, 2.0, 0, rho=AXES)
-    mean = places_of(KINDS).mean(axis=0)
-    np.testing.assert_allclose(alpha[0], 2 * mean / np.linalg.norm(mean), atol=1e-6)
-
-
-def test_embeddings_of_documents_are_clustered_beside_their_words() -> None:
-    """Words say nothing, the embeddings tell two kinds apart; what all have in common does not count."""
-    rng = np.random.default_rng(0)
-    kind = np.arange(60) % 2
-    counts = counts_of(rng.poisson(1.0, (60, 12)))
-    vectors = 100 + np.where(kind[:, None] == 0, 1.0, -1.0) * np.ones(4) + rng.normal(0, 0.1, (60, 4))
-    rho = rng.normal(size=(12, 3)).astype(np.float32)
-    _, alpha = warm_start(counts, 2, 3, 1.0, 0, rho=rho, vectors=vectors.astype(np.float32))
-    known = np.diff(counts.indptr) > 0
-    x = counts.toarray()[known]
-    weights = np.log(1 + x) * (np.log((1 + len(x)) / (1 + (x > 0).sum(axis=0))) + 1)
-    places = weights @ rho
-    places /= np.linalg.norm(places, axis=1, keepdims=True)
-    expected = np.array([places[kind[known] == of].mean(axis=0) for of in (0, 1)]) - places.mean(axis=0)
-    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    assert np.abs(alpha @ expected.T).max(axis=0) == pytest.approx([1, 1], abs=1e-5)
