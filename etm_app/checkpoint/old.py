@@ -39,21 +39,30 @@ def take_old_form(checkpoint: dict[str, Any]) -> None:
         return
     had = {name: given.pop(name) for name in REMOVED if name in given}
     given.setdefault("inference", "encoder")  # versions before knew encoders alone
-    own = [name for name in state if str(name).startswith(REMOVED_STATE)]
-    other = own or had.get("prior") == "dirichlet" or had.get("learn_prior") is True
+    prior = [state.pop(name) for name in PRIOR_STATE if name in state]
+    other = (
+        any(str(name).startswith(REMOVED_STATE) for name in state)
+        or had.get("prior") == "dirichlet"
+        or had.get("learn_prior") is True
+        or any(isinstance(of, Tensor) and not _is_zero(of) for of in prior)  # no N(0, I), whatever the arguments say
+    )
     topics = state.get("topics.alpha")
     if given["inference"] == "encoder" and other and isinstance(topics, Tensor) and topics.ndim == 2:
         rank_zero_warn(
-            "ckpt_path: of a version whose encoder is gone. Its topics are as they were; those of documents are found "
-            "by expectation steps (mixed_membership), so theta and perplexity are others."
+            "ckpt_path: the checkpoint is of a version whose encoder is gone. Its topics are as they were; those of "
+            "documents are found by expectation steps (mixed_membership): theta and perplexity are others than before, "
+            "and its training cannot go on."
         )
         given["inference"] = "mixed_membership"
         checkpoint["optimizer_states"] = []
         for name in [name for name in state if str(name).startswith("encoder.")]:
             del state[name]
-        state["e_step.size"] = torch.zeros_like(topics[:, 0])
-    for name in PRIOR_STATE:
-        state.pop(name, None)
+        state["e_step.size"] = topics.new_zeros(1).expand(len(topics))  # no memory: as many as the file claims
+
+
+def _is_zero(tensor: Tensor) -> bool:
+    """Where the numbers are no more than the file has."""
+    return tensor.is_contiguous() and not tensor.any()
 
 
 def take_old_names(model: TopicModel, state_dict: dict[str, Any], *_: object) -> None:

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from etm_app.checkpoint.content import non_finite
 from etm_app.errors import UserError
 
-__all__ = ["check_state", "compare_data"]
+__all__ = ["check_goes_on", "check_state", "compare_data"]
 
 MAX_STEPS = 2**53
 EXAMPLE = torch.Size((2, 3))  # of a parameter
@@ -48,6 +48,22 @@ def check_state(checkpoint: dict[str, Any], trainer: Trainer, model: LightningMo
     if trainer.state.fn == "fit":
         _check_epochs(checkpoint, trainer)
         _check_optimizers(checkpoint, model)
+
+
+def check_goes_on(checkpoint: dict[str, Any]) -> None:
+    """Refuse a checkpoint that has nothing to go on training with.
+
+    Raises:
+        UserError: The states of optimizer or schedule are missing.
+    """
+    for name in ("optimizer_states", "lr_schedulers"):
+        if not isinstance(checkpoint.get(name), list):
+            raise _refuse(name, "is no list: perhaps only the weights were kept")
+    if not checkpoint["optimizer_states"]:
+        raise UserError(
+            "ckpt_path: the checkpoint has no optimizer_states to go on with, as none has whose encoder is gone; expected "
+            "one that fit of this version wrote: train anew without --ckpt_path, or test and predict with it."
+        )
 
 
 def compare_data(checkpoint: dict[str, Any], trainer: Trainer, digest: str | None) -> None:
@@ -169,14 +185,7 @@ def _check_epochs(checkpoint: dict[str, Any], trainer: Trainer) -> None:
 
 
 def _check_optimizers(checkpoint: dict[str, Any], model: LightningModule) -> None:
-    for name in ("optimizer_states", "lr_schedulers"):
-        if not isinstance(checkpoint.get(name), list):
-            raise _refuse(name, "is no list: perhaps only the weights were kept")
-    if not checkpoint["optimizer_states"]:
-        raise UserError(
-            "ckpt_path: the checkpoint has no state of an optimizer, as those of versions whose encoder is gone: its "
-            "training cannot go on; expected one to go on from: train anew without --ckpt_path."
-        )
+    check_goes_on(checkpoint)
     configured: Any = model.configure_optimizers()
     schedulers = []
     if isinstance(configured, dict):

@@ -12,6 +12,7 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from etm_app.callbacks.prediction import is_theta_table
 from etm_app.checkpoint.content import EXPECTED, read_checkpoint
+from etm_app.checkpoint.resume import check_goes_on
 from etm_app.data.datamodule import BowDataModule
 from etm_app.errors import UserError
 from etm_app.files import check_target, is_same
@@ -97,7 +98,8 @@ def check_checkpoint(subcommand: str, path: str | Path | None) -> dict[str, Any]
         The checkpoint without its tensors; None where none is needed and none is named.
 
     Raises:
-        UserError: No checkpoint where one is needed, a keyword for one, a missing file or one of another kind.
+        UserError: No checkpoint where one is needed, a keyword for one, a missing file or one of another kind, or one
+            that training cannot go on from.
     """
     if path is None:
         if subcommand not in ("fit", "check"):
@@ -106,6 +108,8 @@ def check_checkpoint(subcommand: str, path: str | Path | None) -> dict[str, Any]
     if str(path) in ("best", "last", "hpc", "registry") or str(path).startswith("registry:"):
         raise UserError(f"ckpt_path: {path!r} names no file, and a fresh process knows no earlier run; {EXPECTED}")
     checkpoint = read_checkpoint(path, ETM)
+    if subcommand in ("fit", "check"):
+        check_goes_on(checkpoint)
     # The rest would keep the file open, which fit may overwrite.
     return {name: checkpoint.get(name) for name in ("hyper_parameters", "vocab", "analyzer", "global_step")}
 

@@ -14,6 +14,7 @@ from pytorch_lightning.cli import LightningArgumentParser
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from etm_app.checkpoint.old import REMOVED
 from etm_app.cli.chosen_data import DATA_MODULES, arguments_of
 from etm_app.cli.commands import SUBCOMMANDS
 from etm_app.cli.help import arrange
@@ -76,6 +77,9 @@ class Parser(LightningArgumentParser):
 
 def hint_at(message: str, options: list[str]) -> str:
     """What was meant by an argument or a class that is not known, if that can be told."""
+    if found := re.search(rf"\bmodel\.({'|'.join(REMOVED)})\b", message):
+        others = ", ".join(name for name in REMOVED if name != found[1])
+        return f"model.{found[1]} is gone, as the encoder is the paper's only: leave it out (and {others}). "
     if found := re.match(r"data: Option '([\w.]+)' is not accepted", message):
         arguments = {cls.__name__: arguments_of(cls) for cls in DATA_MODULES}
         if owners := [name for name in arguments if found[1] in arguments[name]]:

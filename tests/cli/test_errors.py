@@ -21,6 +21,11 @@ ARGUMENTS: dict[str, tuple[list[str], list[str]]] = {
     "unknown key": (["--model.num_topic=5"], ["--model.num_topic", "Did you mean --model.num_topics?"]),
     "unknown key of the data": (["--data.data_dri=x"], ["data_dri"]),
     "unknown key anywhere": (["--epochs=5"], ["--epochs"]),
+    "argument of an encoder that is gone": (
+        ["--model.word_dropout", "0.5"],
+        ["--model.word_dropout", "model.word_dropout is gone", "the encoder is the paper's only", "leave it out"],
+    ),
+    "argument that only begins as one that is gone": (["--model.priors=1"], ["--model.priors", "Did you mean"]),
     "positional": (["configs/20ng.yaml"], ["configs/20ng.yaml"]),
     "word for a number": (["--model.num_topics=many"], ["num_topics", "many"]),
     "fraction for a whole number": (["--model.num_topics=2.5"], ["num_topics", "2.5"]),
@@ -88,6 +93,10 @@ CONFIGS: dict[str, tuple[bytes, list[str]]] = {
     "binary": (bytes(range(256)), ["mine.yaml"]),
     "unknown key": (b"model:\n  num_topic: 5\n", ["num_topic"]),
     "unknown section": (b"modle:\n  num_topics: 5\n", ["modle"]),
+    "of a version before": (
+        b"model:\n  num_topics: 5\n  prior: dirichlet\n  learn_prior: true\n",
+        ["model.prior is gone", "leave it out", "learn_prior"],
+    ),
     "wrong type": (b"model:\n  num_topics: many\n", ["num_topics", "many"]),
     "negative": (b"model:\n  num_topics: -3\n", ["num_topics", "-3"]),
 }
