@@ -29,7 +29,7 @@ def etm(**arguments: bool) -> ETM:
 
 def test_topics_that_are_all_one_are_reported_once(tmp_path: Path) -> None:
     """All topics start as one, and at a rate of 0 nothing parts them."""
-    model = etm(warm_start=False, normalize_posterior=False, learn_prior=False)
+    model = etm(warm_start=False)
     with torch.no_grad():
         model.topics.alpha.copy_(model.topics.alpha[:1].expand(4, -1))
     model.optimizer = lambda params: torch.optim.SGD(params, lr=0.0)
