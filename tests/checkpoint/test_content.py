@@ -183,7 +183,16 @@ ATTACKS: dict[str, tuple[dict[str, Any], str]] = {
     "class": ({"hyper_parameters": {"_class_path": "os.mkdir"}}, "hyper_parameters._class_path"),
     "embeddings": ({"hyper_parameters": {"embeddings": "/etc/passwd"}}, "hyper_parameters.embeddings"),
     "argument that is not there": ({"hyper_parameters": {"no_such": 1}}, "hyper_parameters.no_such"),
-    "topics beyond count": ({"hyper_parameters": {"num_topics": 10**12}}, "num_topics 1,000,000,000,000"),
+    "topics beyond count": (
+        {"hyper_parameters": {"num_topics": 5 * 10**18}},
+        "num_topics 5,000,000,000,000,000,000",
+    ),
+    "topics beyond memory": ({"hyper_parameters": {"num_topics": 10**12}}, "[1,000,000,000,000]"),
+    "another inference than the weights'": (
+        {"hyper_parameters": {"inference": "encoder"}},
+        "state_dict has 'e_step.size'",
+    ),
+    "no such inference": ({"hyper_parameters": {"inference": "gibbs"}}, "hyper_parameters.inference is 'gibbs'"),
     "embeddings of documents below nothing": (
         {"hyper_parameters": {"document_embeddings_size": -1}},
         "hyper_parameters.document_embeddings_size",
@@ -285,7 +294,8 @@ def test_finite_weights_that_give_no_topics_are_no_model(
     run: Run, error: Error, checkpoint: Path, tmp_path: Path
 ) -> None:
     content = load(checkpoint)
-    content["state_dict"]["encoder.norm.variance"].fill_(-1.0)
+    for name in ("topics.rho", "topics.alpha"):  # whose products are not
+        content["state_dict"][name].fill_(1e30)
     torch.save(content, tmp_path / "bad.ckpt")
     for subcommand in ("predict", "test"):
         assert "finite" in error(lambda subcommand=subcommand: run(subcommand, f"--ckpt_path={tmp_path / 'bad.ckpt'}"))  # type: ignore[misc]
@@ -295,7 +305,8 @@ def test_finite_weights_that_give_no_topics_are_no_model(
 
 
 @pytest.mark.parametrize(
-    "given", [["--model.num_topics=12"], ["--model.anchor=0.1"], ["--model.prior=normal"], ["--model.num_topics=50"]]
+    "given",
+    [["--model.num_topics=12"], ["--model.anchor=0.1"], ["--model.inference=encoder"], ["--model.num_topics=50"]],
 )
 def test_arguments_against_the_checkpoint(
     run: Run, error: Error, checkpoint: Path, tmp_path: Path, given: list[str]

@@ -1,4 +1,4 @@
-"""Checkpoints of versions before: what of them is as it was, what is said of the rest, and no stranger slips through."""
+"""Checkpoints of versions before: what of them is as it was, what is said of the rest; and strangers' are refused."""
 
 import warnings
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def now(tmp_path_factory: pytest.TempPathFactory, paper_dir: Path) -> dict[str, 
 
 def before(content: Content, arguments: dict[str, Any], **state: torch.Tensor) -> Content:
     """The same as the version before wrote it, of these arguments and with this state beside."""
-    given = {name: of for name, of in content["hyper_parameters"].items()} | arguments
+    given = {**content["hyper_parameters"], **arguments}
     del given["relevance"], given["document_embeddings_size"]
     weights = dict(content["state_dict"]) | {name.replace("__", "."): of for name, of in state.items()}
     del weights["log_frequency"]
@@ -189,20 +189,20 @@ def test_whatever_stands_at_any_place(now: dict[str, Content], tmp_path: Path, k
     """It is refused in one line, or does no harm: what is gone is not looked at, and the rest is as it was."""
     content, path = default_encoder(now), tmp_path / "bad.ckpt"
     theta = ETM.load_from_checkpoint(saved(content, path)).theta(X)
-    outcomes = {"taken": 0, "refused": 0}
+    taken, refused = 0, []
     for place, value in places({key: content[key]}):
         for bad in hostile(value, len(place)):
             try:
                 loaded = ETM.load_from_checkpoint(saved(changed(content, place, bad), path))
                 torch.testing.assert_close(loaded.theta(X), theta)
-                outcomes["taken"] += 1
+                taken += 1
             except UserError as error:
-                assert "\n" not in str(error)
-                assert len(str(error)) < 600
-                outcomes["refused"] += 1
+                refused.append(str(error))
             try:  # what Lightning has read is not held against the file's size before
                 check_content(changed(default_encoder(now), place, bad), ETM)  # which changes it
             except UserError as error:
-                assert "\n" not in str(error)
+                refused.append(str(error))
             assert not Path("pwned").exists()
-    assert min(outcomes.values()) > 10, outcomes
+    assert taken > 10
+    assert len(refused) > 10
+    assert all("\n" not in said and len(said) < 600 for said in refused)
