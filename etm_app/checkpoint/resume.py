@@ -61,8 +61,8 @@ def check_goes_on(checkpoint: dict[str, Any]) -> None:
             raise _refuse(name, "is no list: perhaps only the weights were kept")
     if not checkpoint["optimizer_states"]:
         raise UserError(
-            "ckpt_path: the checkpoint has no optimizer_states to go on with, as none has whose encoder is gone; expected "
-            "one that fit of this version wrote: train anew without --ckpt_path, or test and predict with it."
+            "ckpt_path: the checkpoint has no optimizer_states to go on with, as none has whose encoder is gone; "
+            "expected one that fit of this version wrote: train anew without --ckpt_path, or test and predict with it."
         )
 
 

@@ -156,7 +156,7 @@ def test_the_shell_completes(shown: Callable[..., str], tmp_path: Path) -> None:
     for words, expected in (
         (("etm", "pre"), {"predict"}),
         (("etm", "fit", "--data.files"), {"--data.files"}),
-        (("etm", "fit", "--model.prior", ""), {"normal", "dirichlet"}),
+        (("etm", "fit", "--model.inference", "m"), {"mixture", "mixed_membership"}),
     ):
         done = subprocess.run(["bash", "-c", ask, tmp_path / "etm", *words], capture_output=True, text=True, check=True)
         assert {*done.stdout.split()} == expected
