@@ -22,14 +22,14 @@ def monitored(tmp_path: Path, max_epochs: int) -> tuple[CollapseMonitor, Trainer
     return monitor, Trainer(callbacks=[monitor], **options)
 
 
-def etm(**arguments: Any) -> ETM:
+def etm(**arguments: bool) -> ETM:
     torch.manual_seed(0)
     return ETM(len(VOCAB), num_topics=4, t_hidden_size=16, rho_size=8, **arguments)
 
 
 def test_topics_that_are_all_one_are_reported_once(tmp_path: Path) -> None:
     """All topics start as one, and at a rate of 0 nothing parts them."""
-    model = etm(warm_start=False, inference="encoder")
+    model = etm(warm_start=False)
     with torch.no_grad():
         model.topics.alpha.copy_(model.topics.alpha[:1].expand(4, -1))
     model.optimizer = lambda params: torch.optim.SGD(params, lr=0.0)

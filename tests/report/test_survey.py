@@ -17,9 +17,10 @@ LABELS = [None if row % 7 == 0 else "abca"[row % 4] for row in range(len(SPLITS)
 
 def etm(num_topics: int = 4) -> ETM:
     torch.manual_seed(0)
-    model = ETM(len(VOCAB), num_topics, t_hidden_size=8, rho_size=6, inference="mixed_membership")
-    with torch.no_grad():  # so that topics, and with them documents, differ
-        model.topics.alpha.normal_(std=0.5)
+    model = ETM(len(VOCAB), num_topics, t_hidden_size=8, rho_size=6)
+    with torch.no_grad():  # so that documents differ
+        model.topics.alpha.mul_(8)
+        model.topics.rho.mul_(8)
     return model
 
 
@@ -113,7 +114,6 @@ def test_it_is_made_once_for_the_same_weights(monkeypatch: pytest.MonkeyPatch) -
     assert survey_of(model) is first
     assert len(made) == 1
     with torch.no_grad():
-        assert model.e_step is not None
         model.e_step.size[0] += 1
     changed = survey_of(model)
     assert changed is not None
