@@ -183,13 +183,7 @@ ATTACKS: dict[str, tuple[dict[str, Any], str]] = {
     "class": ({"hyper_parameters": {"_class_path": "os.mkdir"}}, "hyper_parameters._class_path"),
     "embeddings": ({"hyper_parameters": {"embeddings": "/etc/passwd"}}, "hyper_parameters.embeddings"),
     "argument that is not there": ({"hyper_parameters": {"no_such": 1}}, "hyper_parameters.no_such"),
-    "topics beyond count": (
-        {"hyper_parameters": {"num_topics": 5 * 10**18}},
-        "num_topics 5,000,000,000,000,000,000",
-    ),
-    "topics beyond memory": ({"hyper_parameters": {"num_topics": 10**12}}, "[1,000,000,000,000]"),
-    "inference of other weights": ({"hyper_parameters": {"inference": "encoder"}}, "state_dict has 'e_step.size', by"),
-    "no such inference": ({"hyper_parameters": {"inference": "gibbs"}}, "hyper_parameters.inference is 'gibbs'"),
+    "topics beyond count": ({"hyper_parameters": {"num_topics": 10**12}}, "1,000,000,000,000"),
     "embeddings of documents below nothing": (
         {"hyper_parameters": {"document_embeddings_size": -1}},
         "hyper_parameters.document_embeddings_size",
@@ -200,6 +194,12 @@ ATTACKS: dict[str, tuple[dict[str, Any], str]] = {
     "repeated words": ({"vocab": ["one"] * len(VOCAB)}, "vocab repeats"),
     "endless expression": ({"analyzer": {"token_pattern": "(a{1000}){1000}{1000}"}}, "token_pattern"),
     "setting that is not there": ({"analyzer": {"no_such": 1}}, "analyzer.no_such"),
+    "embeddings beyond what can be counted": (
+        {"hyper_parameters": {"rho_size": 5 * 10**18}},
+        "there is no model of num_topics 4, t_hidden_size 8, rho_size 5,000,000,000,000,000,000",
+    ),
+    "inference of other weights": ({"hyper_parameters": {"inference": "encoder"}}, "state_dict has 'e_step.size', by"),
+    "no such inference": ({"hyper_parameters": {"inference": "gibbs"}}, "hyper_parameters.inference is 'gibbs'"),
 }
 HARMLESS: dict[str, dict[str, Any]] = {
     "instantiator": {"hyper_parameters": {"_instantiator": "os.mkdir"}},

@@ -156,7 +156,7 @@ def test_the_shell_completes(shown: Callable[..., str], tmp_path: Path) -> None:
     for words, expected in (
         (("etm", "pre"), {"predict"}),
         (("etm", "fit", "--data.files"), {"--data.files"}),
-        (("etm", "fit", "--model.inference", "m"), {"mixture", "mixed_membership"}),
+        (("etm", "fit", "--model.inference", ""), {"auto", "mixture", "mixed_membership", "encoder"}),
     ):
         done = subprocess.run(["bash", "-c", ask, tmp_path / "etm", *words], capture_output=True, text=True, check=True)
         assert {*done.stdout.split()} == expected
