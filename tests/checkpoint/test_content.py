@@ -196,7 +196,7 @@ ATTACKS: dict[str, tuple[dict[str, Any], str]] = {
     "setting that is not there": ({"analyzer": {"no_such": 1}}, "analyzer.no_such"),
     "embeddings beyond what can be counted": (
         {"hyper_parameters": {"rho_size": 5 * 10**18}},
-        "there is no model of num_topics 4, t_hidden_size 8, rho_size 5,000,000,000,000,000,000",
+        "rho_size 5,000,000,000,000,000,000",
     ),
     "inference of other weights": ({"hyper_parameters": {"inference": "encoder"}}, "state_dict has 'e_step.size', by"),
     "no such inference": ({"hyper_parameters": {"inference": "gibbs"}}, "hyper_parameters.inference is 'gibbs'"),
