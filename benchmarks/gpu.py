@@ -21,7 +21,7 @@ from etm_app.nn.elbo import kl_to_standard_normal, log_likelihood
 
 def gradients(model: ETM, batch: BowBatch) -> dict[str, torch.Tensor]:
     """Of the negative ELBO at the posterior's mean: of the sample's noise each device has its own."""
-    mu, logvar = model.encoder(batch, batch.counts, model.topics())
+    mu, logvar = model.encoder(batch, batch.counts)
     likelihood = log_likelihood(batch, batch.counts, mu.softmax(-1), model.topics())
     ((kl_to_standard_normal(mu, logvar).sum() - likelihood.sum()) / len(batch)).backward()
     return {name: p.grad.cpu().double() for name, p in model.named_parameters() if p.grad is not None}

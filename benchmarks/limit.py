@@ -54,10 +54,7 @@ _bandwidth = cache(machine.bandwidth)
 def paper_model(vocab_size: int, hidden_size: int = 800) -> ETM:
     """The paper's model."""
     torch.manual_seed(0)
-    return ETM(
-        vocab_size, t_hidden_size=hidden_size, warm_start=False, anchor=0.0, word_dropout=0.0,
-        normalize_posterior=False, e_step=False, prior="normal", learn_prior=False,
-    )  # fmt: skip
+    return ETM(vocab_size, t_hidden_size=hidden_size, warm_start=False, anchor=0.0, inference="encoder")
 
 
 def silent(model: ETM) -> ETM:

@@ -57,8 +57,8 @@ class ETM(EvaluatedModel):
         inference: How a document's topics are found. ``mixture``: one topic a document, theta being how likely it is
             which; better where documents are short. ``mixed_membership``: several, each word of one of them, as in
             latent Dirichlet allocation. ``encoder``: several by a network, as in the paper; t_hidden_size, theta_act
-            and enc_drop are its. ``auto``: of the first two the one that leaves held-out words less perplexing, and it
-            is said which.
+            and enc_drop concern it alone. ``auto``: one topic for 100 steps, then of the first two the one that leaves
+            held-out words of validation documents less perplexing; the terminal says which.
         relevance: How a topic's words are ranked where they are shown, not in training: 1 by their probability in it,
             less for those that are frequent in it alone (Sievert, Shirley 2014). May differ from a checkpoint's.
         optimizer: Makes the optimizer.

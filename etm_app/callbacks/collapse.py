@@ -45,7 +45,14 @@ class CollapseMonitor(OnEvaluations, Callback):
             self.warning = (
                 f"The topics have collapsed at step {trainer.global_step}: {active} of {num_topics} are in use, "
                 f"{duplicates} of {num_pairs:.0f} pairs are nearly the same, the largest has {largest:.0%} of the "
-                "documents. Train on if it is early; else set model.warm_start to true, raise model.anchor, or take "
-                "fewer topics."
+                f"documents. Train on if it is early; else {_remedy(model)}."
             )
             rank_zero_warn(self.warning)
+
+
+def _remedy(model: ETM) -> str:
+    """What to change of this model."""
+    if not model.warm_start:
+        return "set model.warm_start to true: topics that start alike part slowly, or never"
+    other = ", or leave model.inference out" if model.encoder is not None else ""
+    return f"take fewer topics, or raise model.anchor from {model.anchor.weight:g}{other}"

@@ -317,7 +317,8 @@ def _check_weights(weights: Any, model_class: type[TopicModel], given: dict[str,
         sizes = ", ".join(f"{name} {value:,}" for name, value in given.items() if type(value) is int)
         raise _Unfit(f"hyper_parameters: there is no model of {sizes}") from error
     for name in sorted(expected.keys() ^ weights.keys()):
-        raise _Unfit(f"state_dict {'lacks' if name in expected else 'has'} {name!s:.80}")
+        found, wanted = ("lacks", "") if name in expected else ("has", " not")
+        raise _Unfit(f"state_dict {found} {str(name)!r:.80}, by its hyper_parameters it would{wanted}")
     for name, weight in weights.items():
         if weight.shape != expected[name].shape:
             raise _Unfit(

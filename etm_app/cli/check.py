@@ -207,7 +207,9 @@ def _training(
     table = Table(title="Training", title_justify="left", show_header=False)
     table.add_row("topics", f"{len(model.topics.alpha):,}")
     sizes = {
-        **({"encoder": sum(weight.numel() for weight in model.encoder.parameters())} if model.encoder else {}),
+        "prior of topics" if model.encoder is None else "encoder": sum(
+            of.numel() for of in model.posterior.parameters()
+        ),
         "word embeddings": model.topics.rho.numel(),
         "topic embeddings": model.topics.alpha.numel(),
     }
@@ -265,10 +267,10 @@ def warnings_of(
             "(--seed_everything); split long texts into parts, or take more."
         )
     short = int(((train.lengths > 0) & (train.lengths < SHORT_DOCUMENT)).sum())
-    if short > MANY_SHORT * num_train:
+    if short > MANY_SHORT * num_train and model.inference in ("mixed_membership", "encoder"):
         found.append(
-            f"{short:,} of {num_train:,} training documents have fewer than {SHORT_DOCUMENT} tokens: their topics are "
-            "guesses; join short texts (by author, thread or day), or keep more words."
+            f"{short:,} of {num_train:,} training documents have fewer than {SHORT_DOCUMENT} tokens, too few to tell "
+            f"several topics, as model.inference {model.inference} does; leave that out, or set it to mixture."
         )
     if train.num_empty > MANY_EMPTY * len(train):
         found.append(
@@ -306,9 +308,10 @@ def warnings_of(
         )
     needed = sum(memory.values())
     if available is not None and needed > MEMORY_SHARE * available:
+        smaller = "--model.rho_size" + (" and --model.t_hidden_size" if model.encoder is not None else "")
         found.append(
             f"training takes about {_size(needed)} of {_size(available)}: it may run out of memory; raise min_df for "
-            f"fewer than {num_words:,} words, or lower --model.t_hidden_size and --model.rho_size."
+            f"fewer than {num_words:,} words, or lower {smaller}."
         )
     return found
 

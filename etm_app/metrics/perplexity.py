@@ -8,7 +8,7 @@ __all__ = ["PERPLEXITY_DEFINITIONS", "Perplexity"]
 
 PERPLEXITY_DEFINITIONS = {
     "perplexity": "document completion: exp(-sum log p / sum tokens) over the second halves of all documents, "
-    "with theta from their first halves: its posterior mean, or softmax of delta's with prior: normal, as in the paper",
+    "with theta from their first halves: its posterior mean, or softmax of delta's with an encoder, as in the paper",
     "perplexity_doc_mean": "the same with each document weighing alike: exp(mean over documents of -log p / tokens); "
     "what the paper's code prints",
 }

@@ -22,7 +22,7 @@ def monitored(tmp_path: Path, max_epochs: int) -> tuple[CollapseMonitor, Trainer
     return monitor, Trainer(callbacks=[monitor], **options)
 
 
-def etm(**arguments: bool) -> ETM:
+def etm(**arguments: Any) -> ETM:
     torch.manual_seed(0)
     return ETM(len(VOCAB), num_topics=4, t_hidden_size=16, rho_size=8, **arguments)
 
@@ -39,6 +39,24 @@ def test_topics_that_are_all_one_are_reported_once(tmp_path: Path) -> None:
     assert len([warning for warning in warned if "collapsed" in str(warning.message)]) == 1
     assert "6 of 6 pairs" in monitor.warning
     assert trainer.callback_metrics["val_duplicate_topics"] == 6
+    assert "set model.warm_start to true" in monitor.warning
+    assert "anchor" not in monitor.warning  # which does nothing without a warm start
+
+
+@pytest.mark.parametrize("inference", ["mixture", "mixed_membership", "encoder"])
+def test_the_advice_is_for_the_model(tmp_path: Path, inference: str) -> None:
+    """Topics that were placed by a warm start, have become one since, and stay so."""
+    model = etm(inference=inference, anchor=0.3)
+    with torch.no_grad():
+        model.topics.alpha.copy_(model.topics.alpha[:1].expand(4, -1))
+        model.placed.fill_(True)
+    model.optimizer = lambda params: torch.optim.SGD(params, lr=0.0)
+    monitor, trainer = monitored(tmp_path, 1)
+    with pytest.warns(UserWarning, match="collapsed"):
+        trainer.fit(model, datamodule=PlantedDataModule())
+    assert "take fewer topics, or raise model.anchor from 0.3" in monitor.warning
+    assert "warm_start" not in monitor.warning
+    assert ("model.inference" in monitor.warning) == (inference == "encoder")
 
 
 def test_topics_that_are_apart_are_not_reported(tmp_path: Path) -> None:

@@ -198,6 +198,12 @@ ATTACKS: dict[str, tuple[dict[str, Any], str]] = {
     "repeated words": ({"vocab": ["one"] * len(VOCAB)}, "vocab repeats"),
     "endless expression": ({"analyzer": {"token_pattern": "(a{1000}){1000}{1000}"}}, "token_pattern"),
     "setting that is not there": ({"analyzer": {"no_such": 1}}, "analyzer.no_such"),
+    "embeddings beyond what can be counted": (
+        {"hyper_parameters": {"rho_size": 5 * 10**18}},
+        "rho_size 5,000,000,000,000,000,000",
+    ),
+    "inference of other weights": ({"hyper_parameters": {"inference": "encoder"}}, "state_dict has 'e_step.size', by"),
+    "no such inference": ({"hyper_parameters": {"inference": "gibbs"}}, "hyper_parameters.inference is 'gibbs'"),
 }
 HARMLESS: dict[str, dict[str, Any]] = {
     "instantiator": {"hyper_parameters": {"_instantiator": "os.mkdir"}},

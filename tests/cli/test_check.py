@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from etm_app.data.corpus import BowCorpus
 from etm_app.data.statistics import corpus_statistics
 from etm_app.data.text.advice import advice
 from etm_app.model import ETM
+from etm_app.topic_model import Inference
 from tests.cli.test_errors import OWN
 from tests.conftest import SMALL, Run
 from tests.planted import SPLITS, VOCAB, planted_counts
@@ -85,6 +87,21 @@ def row_of(shown: str, start: str) -> list[str]:
     return next(row for row in rows if row[0] == start)
 
 
+def parts_of(model: ETM, name: str, size: int) -> str:
+    """Of whose parameters all are in one of the parts."""
+    total = sum(p.numel() for p in model.parameters())
+    assert total == size + model.rho.numel() + model.alpha.numel()
+    return (
+        f"{total:,} ({name} {size:,}, word embeddings {model.rho.numel():,}, topic embeddings {model.alpha.numel():,})"
+    )
+
+
+def test_the_parameters_of_an_encoder(check: Callable[..., str]) -> None:
+    model = ETM(48, 4, 8, 6, inference="encoder")
+    size = (48 + 1) * 8 + (8 + 1) * 8 + (8 + 1) * 2 * 4
+    assert row_of(check("--model.inference=encoder"), "parameters")[1] == parts_of(model, "encoder", size)
+
+
 def test_check_shows_the_data_and_writes_nothing(check: Callable[..., str], tmp_path: Path) -> None:
     shown = check()
     train, val = (X[[own == split for own in SPLITS]] for split in ("train", "val"))
@@ -96,7 +113,7 @@ def test_check_shows_the_data_and_writes_nothing(check: Callable[..., str], tmp_
     assert row_of(shown, "steps an epoch")[1] == "4; 8 in 2 epochs"  # 60 documents, 16 a step
     assert f"longest {train.sum(axis=1).max()}" in shown
     model = ETM(48, 4, 8, 6)
-    assert row_of(shown, "parameters")[1].startswith(f"{sum(p.numel() for p in model.parameters()):,} (")
+    assert row_of(shown, "parameters")[1] == parts_of(model, "prior of topics", 4)
     assert "warning: " in shown
     assert not (tmp_path / "runs").exists()
 
@@ -143,10 +160,14 @@ THIRDS = ["train"] * 1200 + ["val"] * 150 + ["test"] * 150
 
 
 def warned(
-    x: NDArray[np.int64] = LONG, splits: list[str] = THIRDS, num_topics: int = 4, available: int | None = 10**12
+    x: NDArray[np.int64] = LONG,
+    splits: list[str] = THIRDS,
+    num_topics: int = 4,
+    available: int | None = 10**12,
+    inference: str = "auto",
 ) -> list[str]:
     corpus = corpus_of(x, splits)
-    model = on_meta(x.shape[1], num_topics)
+    model = on_meta(x.shape[1], num_topics, inference=inference)
     of_training = warnings_of(corpus_statistics(corpus), model, corpus.vocab, memory_of(model), available)
     return [*advice(corpus, num_topics, own_texts=False), *of_training]
 
@@ -195,7 +216,14 @@ CASES: dict[str, tuple[dict[str, object], list[str]]] = {
         {"num_topics": 59, "x": LONG[700:], "splits": THIRDS[700:]},
         ["59 topics over 60 words", "8.5 a topic", "500 training"],
     ),
-    "short": ({"x": with_rows(make_short)}, ["fewer than 5 tokens"]),
+    "short, for which auto is": ({"x": with_rows(make_short)}, []),
+    "short, of one topic": ({"x": with_rows(make_short), "inference": "mixture"}, []),
+    "short, of several topics": (
+        {"x": with_rows(make_short), "inference": "mixed_membership"},
+        ["500 of 1,200 training documents have fewer than 5 tokens, too few to tell several topics, as "
+         "model.inference mixed_membership does; leave that out"],
+    ),
+    "short, for an encoder": ({"x": with_rows(make_short), "inference": "encoder"}, ["model.inference encoder does"]),
     "empty": ({"x": with_rows(make_empty)}, ["100 of 1,200 training documents are empty"]),
     "repeated": ({"x": with_rows(make_repeated)}, ["149 of 1,200 training documents repeat"]),
     "in train and val": ({"x": with_rows(copy_to_val)}, ["20 of 150 val documents"]),
@@ -209,7 +237,11 @@ CASES: dict[str, tuple[dict[str, object], list[str]]] = {
     "absent words": ({"x": np.append(LONG, 0 * LONG[:, :2], axis=1)}, ["2 of 62 words are in no training document"]),
     "rare words": ({"x": with_rows(make_rare)}, ["31 of 60 words are in fewer than 5"]),
     "frequent words": ({"x": with_rows(make_frequent)}, ["in more than half of the training documents: w7 (1 of 60"]),
-    "little memory": ({"available": 10_000}, ["may run out of memory"]),
+    "little memory": ({"available": 10_000}, ["or lower --model.rho_size."]),
+    "little memory for an encoder": (
+        {"available": 10_000, "inference": "encoder"},
+        ["may run out of memory; raise min_df for fewer than 60 words, or lower --model.rho_size and --model.t_hidden"],
+    ),
 }  # fmt: skip
 
 
@@ -220,10 +252,12 @@ def test_what_will_go_wrong_is_warned_of(arguments: dict[str, object], expected:
     assert all(any(part in warning for warning in found) for part in expected), found
 
 
-@given(st.integers(1, 50), st.integers(1, 9), st.booleans())
-def test_parameters_are_counted_as_they_are(vocab_size: int, num_topics: int, train_embeddings: bool) -> None:
-    model = ETM(vocab_size, num_topics, 8, 6, train_embeddings=train_embeddings)
-    memory = memory_of(on_meta(vocab_size, num_topics, train_embeddings=train_embeddings))
+@given(st.integers(1, 50), st.integers(1, 9), st.booleans(), st.sampled_from(get_args(Inference)))
+def test_parameters_are_counted_as_they_are(
+    vocab_size: int, num_topics: int, train_embeddings: bool, inference: Inference
+) -> None:
+    model = ETM(vocab_size, num_topics, 8, 6, train_embeddings=train_embeddings, inference=inference)
+    memory = memory_of(on_meta(vocab_size, num_topics, train_embeddings=train_embeddings, inference=inference))
     assert memory["weights"] == sum(p.numel() * p.element_size() for p in model.parameters())
     adam = torch.optim.Adam([p for p in model.parameters() if p.requires_grad])
     for parameter in model.parameters():

@@ -221,27 +221,42 @@ def test_the_saved_config_reruns_as_it_is(run: Run) -> None:
 
 
 class Stop(Callback):
-    """Ends a run after two epochs that was to have more."""
+    """Ends a run that was to have more epochs."""
+
+    def __init__(self, epochs: int = 2) -> None:
+        self.epochs = epochs
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        trainer.should_stop = trainer.current_epoch == 1
+        trainer.should_stop = trainer.current_epoch + 1 == self.epochs
 
 
-STOP = f"--trainer.callbacks+={__name__}.Stop"
-SCHEDULERS = {
-    "none": (),
-    "every epoch": ("=StepLR", ".step_size=1", ".gamma=0.5"),
-    "on a plateau": ("=pytorch_lightning.cli.ReduceLROnPlateau", ".monitor=val_perplexity", ".patience=0"),
+def stop_after(epochs: int) -> list[str]:
+    return [f"--trainer.callbacks+={__name__}.Stop", f"--trainer.callbacks.epochs={epochs}"]
+
+
+STEPLR = ("--model.lr_scheduler=StepLR", "--model.lr_scheduler.step_size=1", "--model.lr_scheduler.gamma=0.5")
+PLATEAU = "--model.lr_scheduler=pytorch_lightning.cli.ReduceLROnPlateau"
+INTERRUPTED: dict[str, tuple[int, tuple[str, ...]]] = {
+    "after the choice of the inference": (2, ()),
+    "before it": (1, ()),
+    "with noise and dropout": (2, ("--model.inference=encoder", "--model.enc_drop=0.4")),
+    "rate changed every epoch": (2, STEPLR),
+    "rate changed on a plateau": (
+        2,
+        (PLATEAU, "--model.lr_scheduler.monitor=val_perplexity", "--model.lr_scheduler.patience=0"),
+    ),
 }
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS.values(), ids=SCHEDULERS)
-def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(run: Run, scheduler: tuple[str, ...]) -> None:
-    args = [f"--model.lr_scheduler{arg}" for arg in scheduler]
-    at_once = run("fit", "--trainer.max_epochs=4", *args)
-    half = run("fit", "--trainer.max_epochs=4", *args, STOP)
-    resumed = run("fit", "--trainer.max_epochs=4", *args, f"--ckpt_path={folder_of(half)}/checkpoints/last.ckpt")
-    assert not torch.equal(weights_of(half)["topics.rho"], weights_of(at_once)["topics.rho"])
+@pytest.mark.parametrize(("epochs", "args"), INTERRUPTED.values(), ids=INTERRUPTED)
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(run: Run, epochs: int, args: tuple[str, ...]) -> None:
+    of_all = ("--trainer.max_epochs=4", *args)
+    at_once, part = run("fit", *of_all), run("fit", *of_all, *stop_after(epochs))
+    assert part.trainer.current_epoch == epochs
+    assert (part.model.inference == "auto") == (epochs == 1)
+    resumed = run("fit", *of_all, f"--ckpt_path={folder_of(part)}/checkpoints/last.ckpt")
+    assert resumed.model.inference == at_once.model.inference != "auto"
+    assert not torch.equal(weights_of(part)["topics.rho"], weights_of(at_once)["topics.rho"])
     assert_same_weights(resumed, at_once)
     assert values_of(resumed) == values_of(at_once)
 
@@ -275,7 +290,7 @@ def test_the_last_checkpoint_is_of_the_last_epoch_and_the_best_of_the_best(run: 
 
 def test_the_best_model_may_be_one_from_before_the_interruption(run: Run) -> None:
     at_once = run("fit", *WILD)
-    half = run("fit", *WILD, STOP)
+    half = run("fit", *WILD, *stop_after(2))
     resumed = run("fit", *WILD, f"--ckpt_path={folder_of(half)}/checkpoints/last.ckpt")
     assert values_of(resumed) == values_of(at_once)
     assert epoch_of(best_of(resumed)) == epoch_of(best_of(at_once)) < 2
