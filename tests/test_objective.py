@@ -33,7 +33,8 @@ inferences = pytest.mark.parametrize("inference", get_args(Inference))
 def etm(vocab_size: int, **switches: Any) -> ETM:
     """A model in the middle of training: away from the prior, and from where its embeddings were placed."""
     torch.manual_seed(0)
-    model = ETM(vocab_size, **{"num_topics": 4, "t_hidden_size": 8, "rho_size": 6, "enc_drop": 0.3, **switches})
+    sizes = {"num_topics": 4, "t_hidden_size": 8, "rho_size": 6}
+    model = ETM(vocab_size, **{**sizes, "enc_drop": 0.3, "anchor": 0.4, **switches})  # an anchor that one would miss
     if model.warm_start:
         # Frequencies so small that the topics explain much, where the anchor gives way.
         model.anchor.place(model.rho, model.alpha, torch.rand(vocab_size), torch.rand(vocab_size) / 80)
