@@ -1,8 +1,8 @@
 """Vectors of documents from files, as any encoder of sentences makes them: opened, joined to documents, checked."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
-from etm_app.errors import UserError
+from etm_app.errors import UserError, reading
 
 __all__ = ["DocumentVectors", "VectorFile", "as_vectors", "check_vector_size"]
 
@@ -250,15 +250,8 @@ class VectorFile:
         order = ids.arg_sort()
         return ids.gather(order), order.to_numpy().astype(np.int64)
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except UserError:
-            raise
-        except DAMAGES as error:
-            said = " ".join(str(error).split()).rstrip(".")[:200]
-            raise self._refuse(f"cannot be read ({said or type(error).__name__}); expected {EXPECTED}") from error
+    def _reading(self) -> AbstractContextManager[None]:
+        return reading(DAMAGES, lambda what: self._refuse(f"{what}; expected {EXPECTED}"))
 
     def _refuse(self, what: str) -> UserError:
         return UserError(f"data.document_embeddings: {self.path} {what}.")

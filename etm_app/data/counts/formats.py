@@ -4,7 +4,7 @@ import gzip
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
 from typing import IO, cast
@@ -15,7 +15,7 @@ import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from etm_app.errors import UserError
+from etm_app.errors import UserError, reading
 
 __all__ = ["CountFile", "Entries", "LongTable", "MatrixMarket", "Npz", "SvmLight", "Uci", "scan_table"]
 
@@ -75,16 +75,9 @@ class CountFile(ABC):
         """A mistake in a file."""
         return UserError(f"{self.argument}: {path} {what}")
 
-    @contextmanager
-    def reading(self, path: Path, expected: str) -> Iterator[None]:
+    def reading(self, path: Path, expected: str) -> AbstractContextManager[None]:
         """What reading a damaged file raises becomes a UserError that names the file."""
-        try:
-            yield
-        except UserError:
-            raise
-        except DAMAGES as error:
-            said = " ".join(str(error).split()).rstrip(".")[:200]
-            raise self.error(path, f"cannot be read ({said or type(error).__name__}); expected {expected}.") from error
+        return reading(DAMAGES, lambda what: self.error(path, f"{what}; expected {expected}."))
 
     def check_shape(self, path: Path, num_documents: int, num_words: int) -> None:
         """Hold the shape that a file states against the vocabulary.
