@@ -69,8 +69,9 @@ class EStep(nn.Module):
         Returns:
             [B, K]; π for a document without tokens.
         """
-        joint = self._log_joint(batch, counts, beta_by_word)
-        return self._rounds(batch, counts, beta_by_word, joint)[0] if self.several else joint.softmax(-1)
+        log_prior = self.log_prior(batch.vectors)
+        joint = _log_joint(batch, counts, beta_by_word, log_prior)
+        return _rounds(batch, counts, beta_by_word, joint, log_prior)[0] if self.several else joint.softmax(-1)
 
     def evaluate(self, batch: BowBatch, beta_by_word: Tensor) -> Evidence:
         """The evidence lower bound of whole documents; with one topic it is the log-likelihood itself.
@@ -79,24 +80,25 @@ class EStep(nn.Module):
             batch: Documents.
             beta_by_word: Words of the topics, a word a row, [V, K].
         """
-        return self._infer(batch, beta_by_word)[0]
+        return self._infer(batch, beta_by_word, self.log_prior(batch.vectors))[0]
 
     def evidence(self, batch: BowBatch, beta_by_word: Tensor) -> Evidence:
         """The same as `evaluate`, with the gradient of the maximization."""
         log_prior = self.log_prior(batch.vectors)
-        (theta, log_likelihood, kl), ratio = self._infer(batch, beta_by_word.detach(), with_gradients=True)
+        beta, prior = beta_by_word.detach(), log_prior.detach()
+        (theta, log_likelihood, kl), ratio = self._infer(batch, beta, prior, with_gradients=True)
         # What is added is 0, and its gradient the one that is wanted.
-        added = (ratio * (beta_by_word - beta_by_word.detach())).sum() + (
-            theta * (log_prior - log_prior.detach())
-        ).sum()
+        added = (ratio * (beta_by_word - beta)).sum() + (theta * (log_prior - prior)).sum()
         return Evidence(theta, log_likelihood + added, kl)
 
     @torch.no_grad()
-    def _infer(self, batch: BowBatch, beta: Tensor, with_gradients: bool = False) -> tuple[Evidence, Tensor]:
+    def _infer(
+        self, batch: BowBatch, beta: Tensor, log_prior: Tensor, with_gradients: bool = False
+    ) -> tuple[Evidence, Tensor]:
         """What is known of whole documents, and the expected counts of words from topics over beta, [V, K]."""
-        joint, log_prior = self._log_joint(batch, batch.counts, beta), self.log_prior(batch.vectors)
+        joint = _log_joint(batch, batch.counts, beta, log_prior)
         if self.several:
-            theta, ratio = self._rounds(batch, batch.counts, beta, joint, with_gradients)
+            theta, ratio = _rounds(batch, batch.counts, beta, joint, log_prior, with_gradients)
             total = (num_tokens(batch, batch.counts).to(theta) + PRIOR_TOKENS)[:, None]
             posterior = theta * total
             # With q(theta) = Dirichlet(posterior) and the best q of the words' topics then: Blei et al. 2003, eq. 6.
@@ -112,35 +114,37 @@ class EStep(nn.Module):
             log_likelihood = joint.logsumexp(-1).sum() + kl.sum()
         return Evidence(theta, log_likelihood, kl), ratio
 
-    def _log_joint(self, batch: BowBatch, counts: Tensor, beta: Tensor) -> Tensor:
-        """Logarithms of p(document, topic) if it has one, [B, K]: their logsumexp is that of p(document)."""
-        return self.log_prior(batch.vectors) + matmul(batch, counts, _at_least(beta).log())
 
-    def _rounds(
-        self, batch: BowBatch, counts: Tensor, beta: Tensor, joint: Tensor, with_gradients: bool = False
-    ) -> tuple[Tensor, Tensor]:
-        """Theta with several topics, and expected counts over beta as `_infer`; no array here is [N, K]."""
-        log_prior, tokens = self.log_prior(batch.vectors), num_tokens(batch, counts).to(joint)[:, None]
-        prior, total = PRIOR_TOKENS * _at_least(log_prior.exp()), tokens + PRIOR_TOKENS
-        theta = (log_prior + (joint - log_prior) * (START_TOKENS / tokens).clamp(max=1)).softmax(-1)
-        for _ in range(ROUNDS - 1):
-            theta = (theta * sum_words(batch, counts / _at_least(dots(batch, theta, beta)), beta) + prior) / total
-        # A word's own share q_vk is theta_k beta_vk / p: what the others leave is Σ_k (n_k + a_k) beta_vk less that.
-        squares, probability = beta.square(), _at_least(dots(batch, theta, beta))
-        known = theta * sum_words(batch, counts / probability, beta) + prior
-        with_own = dots(batch, known, beta)
-        # Where others leave so little, the difference is one of rounding errors: such a word then counts for less.
-        least = MIN_REMAINDER * torch.finfo(with_own.dtype).eps * with_own
-        # Squares of what is so improbable, and numbers over them, are beyond float32: such a word keeps its own share.
-        inverse = probability.reciprocal().where(probability > IMPROBABLE, 0)
-        weights = counts / _at_least((with_own - dots(batch, theta, squares) * inverse).maximum(least))
-        own = weights * inverse
-        expected = known * sum_words(batch, weights, beta) - theta * sum_words(batch, own, squares)
-        ratio = beta
-        if with_gradients:
-            ratio = (sum_documents(batch, weights, known) - beta * sum_documents(batch, own, theta)).clamp(min=0)
-        theta = expected.clamp(min=0) + prior
-        return theta / theta.sum(-1, keepdim=True), ratio
+def _log_joint(batch: BowBatch, counts: Tensor, beta: Tensor, log_prior: Tensor) -> Tensor:
+    """Logarithms of p(document, topic) if it has one, [B, K]: their logsumexp is that of p(document)."""
+    return log_prior + matmul(batch, counts, _at_least(beta).log())
+
+
+def _rounds(
+    batch: BowBatch, counts: Tensor, beta: Tensor, joint: Tensor, log_prior: Tensor, with_gradients: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Theta with several topics, and expected counts over beta as `EStep._infer`; no array here is [N, K]."""
+    tokens = num_tokens(batch, counts).to(joint)[:, None]
+    prior, total = PRIOR_TOKENS * _at_least(log_prior.exp()), tokens + PRIOR_TOKENS
+    theta = (log_prior + (joint - log_prior) * (START_TOKENS / tokens).clamp(max=1)).softmax(-1)
+    for _ in range(ROUNDS - 1):
+        theta = (theta * sum_words(batch, counts / _at_least(dots(batch, theta, beta)), beta) + prior) / total
+    # A word's own share q_vk is theta_k beta_vk / p: what the others leave is Σ_k (n_k + a_k) beta_vk less that.
+    squares, probability = beta.square(), _at_least(dots(batch, theta, beta))
+    known = theta * sum_words(batch, counts / probability, beta) + prior
+    with_own = dots(batch, known, beta)
+    # Where others leave so little, the difference is one of rounding errors: such a word then counts for less.
+    least = MIN_REMAINDER * torch.finfo(with_own.dtype).eps * with_own
+    # Squares of what is so improbable, and numbers over them, are beyond float32: such a word keeps its own share.
+    inverse = probability.reciprocal().where(probability > IMPROBABLE, 0)
+    weights = counts / _at_least((with_own - dots(batch, theta, squares) * inverse).maximum(least))
+    own = weights * inverse
+    expected = known * sum_words(batch, weights, beta) - theta * sum_words(batch, own, squares)
+    ratio = beta
+    if with_gradients:
+        ratio = (sum_documents(batch, weights, known) - beta * sum_documents(batch, own, theta)).clamp(min=0)
+    theta = expected.clamp(min=0) + prior
+    return theta / theta.sum(-1, keepdim=True), ratio
 
 
 def _at_least(probability: Tensor) -> Tensor:
