@@ -103,5 +103,5 @@ def synthetic(vocab_size: int, num_documents: int = 3000) -> BowCorpus:
 def training_counts(corpus: BowCorpus) -> sp.csr_array:
     """The training documents that are not empty, [D, V]."""
     rows = corpus.rows("train")
-    indptr, indices, counts, _ = corpus.select(rows[corpus.indptr[rows + 1] > corpus.indptr[rows]])
+    indptr, indices, counts, _ = corpus.select(corpus.with_words(rows))
     return sp.csr_array((counts, indices, indptr), shape=(len(indptr) - 1, corpus.vocab_size))

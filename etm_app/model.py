@@ -153,7 +153,8 @@ class ETM(EvaluatedModel):
     def on_fit_start(self) -> None:
         """Place the embeddings, once in a model's life; here it is known what a checkpoint has restored."""
         if self.inference == "auto":
-            self._held_out = held_out_set(getattr(self.trainer, "datamodule", None), self.vocab_size)
+            held_out = held_out_set(getattr(self.trainer, "datamodule", None), self.vocab_size)
+            self._held_out = self.training_set if held_out is None else held_out
         if self.training_set is not None:
             self.take_frequencies(self.training_set.token_counts())
         if not self.placed:

@@ -31,14 +31,15 @@ def choose_inference(model: EvaluatedModel, held_out: BowDataset | None) -> tupl
 
     Args:
         model: Whose topics have begun to tell.
-        held_out: Documents with halves, of which training has seen none if there are such.
+        held_out: Documents, of which training has seen none if there are such; None where there are none at all.
 
     Returns:
         ``mixture`` or ``mixed_membership``, and a sentence for the terminal.
     """
     if held_out is None:
         return CHOICES[1], f"several topics a document ({CHOICES[1]}): there are no documents to choose by."
-    sample, beta, perplexities = held_out.sample(CHOOSING), model.topics(), []
+    sample = BowDataset(held_out.corpus, held_out.sample(CHOOSING).rows, with_halves=True)
+    beta, perplexities = model.topics(), []
     for inference in CHOICES:
         model.infer_by(inference)
         perplexity = Perplexity().to(beta.device)

@@ -53,7 +53,7 @@ class LabelAgreement(OnEvaluations, Callback):
 
 
 def _labelled(corpus: BowCorpus, label: NDArray[np.int64], rows: NDArray[np.int64]) -> BowDataset:
-    return BowDataset(corpus, rows[(label[rows] >= 0) & (corpus.indptr[rows + 1] > corpus.indptr[rows])])
+    return BowDataset(corpus, corpus.with_words(rows[label[rows] >= 0]))
 
 
 def _theta(model: ETM, documents: BowDataset) -> NDArray[np.float32]:

@@ -179,6 +179,14 @@ class BowCorpus:
         """Numbers of the documents of a split, ascending."""
         return np.flatnonzero((self.documents["split"] == split).to_numpy()).astype(np.int64)
 
+    def with_words(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of some documents that have words.
+
+        Args:
+            rows: Numbers of the documents, [n].
+        """
+        return rows[self.indptr[rows + 1] > self.indptr[rows]]
+
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each document, [D], counted in pieces."""
         lengths = np.zeros(len(self), np.int64)

@@ -114,8 +114,7 @@ class BowDataModule(LightningDataModule, ABC):
         vectors = self.vector_file  # first, as it is opened at once
         key = self.cache_key()
         corpus = self.build() if key is None else self._cached(key)
-        train = corpus.rows("train")
-        if not len(train) or not (corpus.indptr[train + 1] > corpus.indptr[train]).any():
+        if not len(corpus.with_words(corpus.rows("train"))):
             raise UserError(
                 f"data: {type(self).__name__} has no training document left ({len(corpus)} documents, "
                 f"{corpus.vocab_size} words in the vocabulary); expected at least one with a word in the vocabulary."
@@ -280,22 +279,17 @@ def training_set(datamodule: LightningDataModule | None, vocab_size: int) -> Bow
 
 
 def held_out_set(datamodule: LightningDataModule | None, vocab_size: int) -> BowDataset | None:
-    """Documents to complete from their halves: the validation documents of any data module, in order.
+    """The validation documents of any data module, in order, or None where none have words.
 
     Args:
         datamodule: As in `training_set`.
         vocab_size: V.
-
-    Returns:
-        Those of training where none with words validate; None where there are no documents.
     """
-    if datamodule is not None and is_overridden("val_dataloader", datamodule, LightningDataModule):
-        corpus = corpus_of(datamodule, vocab_size, ("val",))
-        held_out = BowDataset(corpus, corpus.rows("val"), with_halves=True)
-        if held_out.counts().nnz:
-            return held_out
-    training = training_set(datamodule, vocab_size)
-    return None if training is None else BowDataset(training.corpus, training.rows, with_halves=True)
+    if datamodule is None or not is_overridden("val_dataloader", datamodule, LightningDataModule):
+        return None
+    corpus = corpus_of(datamodule, vocab_size, ("val",))
+    rows = corpus.rows("val")
+    return BowDataset(corpus, rows) if len(corpus.with_words(rows)) else None
 
 
 def vector_size_of(datamodule: LightningDataModule) -> int:

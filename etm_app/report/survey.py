@@ -63,7 +63,7 @@ def survey(model: ETM, dataset: BowDataset) -> Survey | None:
         What was found, or None where no document has words.
     """
     corpus = dataset.corpus
-    rows = dataset.rows[corpus.indptr[dataset.rows + 1] > corpus.indptr[dataset.rows]]
+    rows = corpus.with_words(dataset.rows)
     if not len(rows):
         return None
     documents = BowDataset(corpus, rows)
