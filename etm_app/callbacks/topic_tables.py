@@ -105,17 +105,17 @@ class TopicTables(OnEvaluations, Callback):
         ranked = model.top_word_indices(self.num_words, model.relevance)
         probabilities = model.beta.gather(1, ranked).tolist()
         relevances = model.word_relevance().gather(1, ranked).tolist()
-        coherence = self.coherence
+        coherence, vocab = self.coherence, model.known_vocab
         return [
             Topic(
                 topic=topic,
                 share=None if self.survey is None else float(self.survey.shares[topic]),
                 coherence=None if coherence is None or np.isnan(coherence[topic]) else float(coherence[topic]),
-                words=words,
+                words=[vocab[word] for word in words],
                 probabilities=probabilities[topic],
                 relevances=relevances[topic],
             )
-            for topic, words in enumerate(model.top_words(self.num_words))
+            for topic, words in enumerate(ranked.tolist())
         ]
 
     def written(self) -> list[str]:
