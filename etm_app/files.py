@@ -11,7 +11,7 @@ import polars as pl
 
 from etm_app.errors import UserError
 
-__all__ = ["check_target", "is_among", "is_same", "replacing", "writing"]
+__all__ = ["RUN_FOLDER", "check_target", "is_among", "is_same", "replacing", "writing"]
 
 RUN_FOLDER = "trainer.default_root_dir"  # the argument that says where what has no argument of its own is written
 

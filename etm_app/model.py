@@ -18,8 +18,8 @@ from etm_app.data.corpus import BowDataset
 from etm_app.data.datamodule import held_out_set, training_set
 from etm_app.data.digest import digest_of_data
 from etm_app.data.vocabulary import check_same_vocab
+from etm_app.editing import EditedModel
 from etm_app.errors import UserError
-from etm_app.evaluation import EvaluatedModel
 from etm_app.metrics.elbo import Elbo
 from etm_app.nn.anchor import Anchor
 from etm_app.nn.encoder import Activation
@@ -32,7 +32,7 @@ __all__ = ["ETM"]
 CHOICE_AFTER = 100  # steps of a mixture, by whose topics the inference is chosen
 
 
-class ETM(EvaluatedModel):
+class ETM(EditedModel):
     """Embedded Topic Model (Dieng, Ruiz, Blei: Topic Modeling in Embedding Spaces, arXiv 1907.04907).
 
     A document has topics in proportions theta; each of its words comes from topic k with probability theta_k, and then
@@ -116,6 +116,7 @@ class ETM(EvaluatedModel):
         self.register_load_state_dict_pre_hook(take_old_names)  # type: ignore[no-untyped-call]
         self.vocab_size = vocab_size
         self.vocab: list[str] | None = None
+        self.given_names: dict[int, str] = {}
         self.analyzer: dict[str, Any] | None = None  # how texts become words of the vocabulary: Analyzer's settings
         self.train_elbo = Elbo()
         self.data_digest: str | None = None  # of the documents that it is trained on and chosen by
@@ -197,9 +198,10 @@ class ETM(EvaluatedModel):
         self.log_metric(self.train_elbo, "train", shown="elbo")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what new texts need (vocabulary, analyser), and the digest of the data."""
+        """Add what new texts need (vocabulary, analyser), names of topics, and the digest of the data."""
         checkpoint["vocab"] = self.vocab
         checkpoint["analyzer"] = self.analyzer
+        checkpoint["topic_names"] = dict(self.given_names)
         checkpoint["data_digest"] = self.data_digest
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -212,6 +214,7 @@ class ETM(EvaluatedModel):
         check_checkpoint_vocab(checkpoint["vocab"], self.vocab)
         self.vocab = checkpoint["vocab"]
         self.analyzer = checkpoint.get("analyzer") or self.analyzer
+        self.given_names = checkpoint.get("topic_names") or {}
         self.infer_by(hyperparameters(checkpoint)["inference"])
         if self._trainer is not None:
             check_state(checkpoint, self.trainer, self)
@@ -237,5 +240,7 @@ class ETM(EvaluatedModel):
         checkpoint = read_checkpoint(checkpoint_path, cls)
         model = cls(**{**hyperparameters(checkpoint), **kwargs})
         model.vocab, model.analyzer = checkpoint["vocab"], checkpoint.get("analyzer")
+        model.given_names = checkpoint.get("topic_names") or {}
+        model.data_digest = checkpoint.get("data_digest")
         model.load_state_dict(checkpoint["state_dict"])
         return model.to(map_location)

@@ -19,6 +19,7 @@ from etm_app.nn.anchor import Anchor
 from etm_app.nn.e_step import EStep
 from etm_app.nn.encoder import Encoder
 from etm_app.nn.topics import Topics
+from etm_app.topic_names import NAME_WORDS
 
 __all__ = ["Inference", "TopicModel"]
 
@@ -43,6 +44,7 @@ class TopicModel(nn.Module):
         vocab_size: V.
         document_embeddings_size: E, dimensions of the embeddings that documents come with; 0 for none.
         vocab: The V words, once they are known.
+        given_names: Names that a user gave to topics, by number.
         analyzer: How texts are cut into them, where the model was trained on texts: settings of an `Analyzer`.
     """
 
@@ -57,6 +59,7 @@ class TopicModel(nn.Module):
     vocab_size: int
     document_embeddings_size: int
     vocab: list[str] | None
+    given_names: dict[int, str]
     analyzer: dict[str, Any] | None
 
     def theta(
@@ -224,6 +227,13 @@ class TopicModel(nn.Module):
         """
         ranked = self.top_word_indices(n, self.relevance if relevance is None else relevance)
         return [self._words(row) for row in ranked.tolist()]
+
+    @property
+    def topic_names(self) -> list[str]:
+        """What the K topics are called in everything that shows them: the name that was given, or their first words."""
+        return [
+            self.given_names.get(topic) or " ".join(words) for topic, words in enumerate(self.top_words(NAME_WORDS))
+        ]
 
     def nearest_words(self, word: str, n: int = 10) -> list[tuple[str, float]]:
         """The words whose embeddings are nearest to a word's by cosine, with the cosine, nearest first.

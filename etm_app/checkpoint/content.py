@@ -19,6 +19,7 @@ from etm_app.data.text.analyzer import Analyzer
 from etm_app.data.vocabulary import check_vocab
 from etm_app.errors import UserError
 from etm_app.topic_model import TopicModel
+from etm_app.topic_names import check_names
 
 __all__ = [
     "EXPECTED",
@@ -249,6 +250,7 @@ def _check_content(checkpoint: dict[str, Any], model_class: type[TopicModel]) ->
     if not isinstance(checkpoint.get("data_digest"), str | None):
         raise _Unfit(f"data_digest is {_short(checkpoint['data_digest'])}")
     _check_weights(checkpoint["state_dict"], model_class, given)
+    _check_names(checkpoint.get("topic_names"), len(checkpoint["state_dict"]["topics.alpha"]))
 
 
 def _check_hyperparameters(given: Any, model_class: type[TopicModel]) -> None:
@@ -300,6 +302,17 @@ def _check_analyzer(settings: Any) -> None:
         Analyzer.from_settings(settings)
     except UserError as error:
         raise _Unfit(f"analyzer: {error!s:.300}".rstrip(".")) from error
+
+
+def _check_names(names: Any, num_topics: int) -> None:
+    if names is None:
+        return
+    if not fits(names, dict[int, str]):
+        raise _Unfit(f"topic_names is {_short(names)}, and no names of topics by number")
+    try:
+        check_names(names, num_topics, "topic_names")
+    except UserError as error:
+        raise _Unfit(str(error).rstrip(".")) from error
 
 
 def _check_weights(weights: Any, model_class: type[TopicModel], given: dict[str, Any]) -> None:

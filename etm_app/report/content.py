@@ -17,7 +17,6 @@ __all__ = ["describe", "describe_corpus"]
 
 LAMBDA_STEPS = 20  # positions of the relevance slider above 0: for each, exactly the best words are there
 BARS = 20  # words shown of a topic at a time
-NAME_WORDS = 3
 NEAREST_WORDS = 12  # to a topic's embedding
 NEAREST_TOPICS = 12
 NEIGHBORS = 10  # of a word
@@ -84,6 +83,7 @@ def describe(
     number[words] = np.arange(len(words))
     vocab = model.vocab or [str(word) for word in range(model.vocab_size)]
     documents = _Documents(None if dataset is None else dataset.corpus, survey)
+    names = model.topic_names
 
     return {
         "words": [vocab[word] for word in words.tolist()],
@@ -94,7 +94,7 @@ def describe(
         "probability": _rounded(marginal[words]),
         "topics": [
             {
-                "name": [vocab[word] for word in ranked[topic][:NAME_WORDS].tolist()],
+                "name": names[topic],
                 "top": [vocab[word] for word in ranked[topic][:TOP_WORDS].tolist()],
                 "share": None if survey is None else float(f"{share[topic]:.4g}"),
                 "coherence": None if coherence is None else _number(coherence[topic]),

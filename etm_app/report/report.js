@@ -27,7 +27,7 @@
   }
   const percent = (value) => (100 * value).toFixed(value < 0.0995 ? 1 : 0) + "%";
   const tiny = (value) => (value >= 0.001 ? percent(value) : value ? (100 * value).toPrecision(1) + "%" : "0%");
-  const title = (topic) => `${topic} · ${topics[topic].name.join(" ")}`;
+  const title = (topic) => `${topic} · ${topics[topic].name}`;
   const color = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
   const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
@@ -105,7 +105,7 @@
     for (const shown of [byId("topic-name"), byId("topics")]) {
       shown.className = `g${topic.group}`;
     }
-    byId("topic-name").textContent = topic.name.join(" ");
+    byId("topic-name").textContent = topic.name;
     const facts = [["topic", String(chosen)]];
     if (knownShares) facts.push(["share", percent(topic.share)], ["rank", `${ranking.indexOf(chosen) + 1} of ${topics.length}`]);
     if (topic.coherence !== null) facts.push(["coherence", topic.coherence.toFixed(2)]);
@@ -276,7 +276,11 @@
     return { names, labels };
   }
 
-  const mapName = (topic) => topics[topic].name.slice(0, topics.length > 80 ? 1 : 2).join(" ");
+  // Fewer of the words where these are the name; a name that was given is there as a whole.
+  const mapName = (topic) => {
+    const short = topics[topic].top.slice(0, topics.length > 80 ? 1 : 2).join(" ");
+    return topics[topic].name.startsWith(short) ? short : topics[topic].name;
+  };
 
   function mapRange() {
     const layout = byId("map").layout;
@@ -519,7 +523,7 @@
   addEventListener("resize", () => paintMap());
 
   showTopic(ranking[0]);
-  showWord(numberOf.get(topics[ranking[0]].name[0]) ?? 0);
+  showWord(numberOf.get(topics[ranking[0]].top[0]));
   showExamples();
   addEventListener("DOMContentLoaded", () => {
     drawMap();

@@ -61,7 +61,9 @@ def model() -> ETM:
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("good")
-    trainer(folder, 1).fit(model(), PlantedDataModule(batch_size=30))
+    named = model()
+    named.name_topics({1: "fruit"})
+    trainer(folder, 1).fit(named, PlantedDataModule(batch_size=30))
     return folder / "last.ckpt"
 
 
@@ -132,7 +134,7 @@ def little_memory() -> Iterator[None]:
 
 KEYS = (
     *("epoch", "global_step", "pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states"),
-    *("lr_schedulers", "hparams_name", "hyper_parameters", "vocab", "analyzer", "data_digest"),
+    *("lr_schedulers", "hparams_name", "hyper_parameters", "vocab", "analyzer", "data_digest", "topic_names"),
 )
 STATES = {"loops", "callbacks", "optimizer_states", "lr_schedulers", "data_digest"}  # that a fit takes up
 
@@ -196,6 +198,12 @@ ATTACKS: dict[str, tuple[dict[str, Any], str]] = {
     "other words": ({"vocab": [str(word) for word in range(7)]}, "vocab has 7 words"),
     "numbers for words": ({"vocab": list(range(len(VOCAB)))}, "vocab"),
     "repeated words": ({"vocab": ["one"] * len(VOCAB)}, "vocab repeats"),
+    "names of other topics": ({"topic_names": {4: "fruit"}}, "topic_names: topic 4; expected a number from 0 to 3"),
+    "one name for all": (
+        {"topic_names": {0: "fruit", 1: "fruit"}},
+        "topic_names: 'fruit' is the name of",
+    ),
+    "name without end": ({"topic_names": {0: "x" * 10**6}}, "1 to 100 characters"),
     "endless expression": ({"analyzer": {"token_pattern": "(a{1000}){1000}{1000}"}}, "token_pattern"),
     "setting that is not there": ({"analyzer": {"no_such": 1}}, "analyzer.no_such"),
     "embeddings beyond what can be counted": (

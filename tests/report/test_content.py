@@ -48,7 +48,7 @@ def test_the_slider_starts_where_the_model_ranks_the_words() -> None:
     for _ in range(2):
         content = describe(model, None, None)
         for shown, words in zip(content["topics"], model.top_words(BARS), strict=True):
-            assert shown["name"] == words[:3]
+            assert shown["name"] == " ".join(words[:3])
             assert shown["top"] == words[:10]
             assert [content["words"][word] for word in shown["words"]][:BARS] == words
             assert all(content["words"].index(word) < content["num_looked_up"] for word in shown["top"])
