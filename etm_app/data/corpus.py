@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 from etm_app.data.batch import LARGEST_COUNT, BowBatch, are_counts
 from etm_app.data.completion import first_half
 from etm_app.data.document_vectors import DocumentVectors
+from etm_app.data.times import Period, read_times
 from etm_app.data.vocabulary import check_vocab
 from etm_app.errors import UserError
 
@@ -75,14 +76,15 @@ class BowCorpus:
         counts: The counts, int32 [N], at least 1.
         vocab: The V words.
         documents: One row a document in the order of the input: ``id``, ``split`` (train, val or test) and,
-            where the documents have them, ``label``; ``row`` where records of the input were left out: their numbers
-            in it.
+            where the documents have them, ``label`` and ``time`` (in UTC, null where it is not known); ``row`` where
+            records of the input were left out: their numbers in it.
         halves: Tokens of each count in the first half for document completion, int32 [N], where the source
             comes with halves; else they are drawn (`etm_app.data.completion`).
         meta: Where the counts come from: source, analyser settings, what was dropped. Simple values. With them, where
             records of the input were left out, their number with these, ``num_records``.
         beginnings: Of the documents' texts, where it was made from texts; see `excerpts`.
         vectors: Embeddings of the documents, where there are such; they are not saved with it.
+        period: How long the periods are over which its topics are looked at; None chooses. It is not saved either.
     """
 
     indptr: NDArray[np.int64]
@@ -94,6 +96,7 @@ class BowCorpus:
     meta: dict[str, Any] = field(default_factory=dict)
     beginnings: Excerpts | None = None
     vectors: DocumentVectors | None = None
+    period: Period | None = None
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -112,6 +115,7 @@ class BowCorpus:
         *,
         ids: Sequence[str] | None = None,
         labels: Sequence[str] | None = None,
+        times: Sequence[object] | None = None,
         halves: sp.sparray | None = None,
         meta: dict[str, Any] | None = None,
         texts: pl.Series | None = None,
@@ -124,12 +128,14 @@ class BowCorpus:
             splits: train, val or test for each document, [D].
             ids: Names of the documents, [D]; by default their numbers.
             labels: Classes of the documents, [D].
+            times: When they are from, [D]: dates, datetimes (UTC without a zone), years, or these as texts; None where
+                it is not known.
             halves: The first half of each document's tokens [D, V], zero wherever ``matrix`` is.
             meta: Simple values to keep with the corpus.
             texts: The documents' texts [D], whose beginnings are kept.
 
         Raises:
-            UserError: Sizes differ, words repeat, or counts are negative or fractional.
+            UserError: Sizes differ, words repeat, counts are negative or fractional, or a time is none.
         """
         rows = sp.csr_array(matrix, copy=True)
         rows.sum_duplicates()
@@ -140,7 +146,7 @@ class BowCorpus:
                 f"the counts have {rows.shape[1]} columns, the vocabulary {len(vocab)} words; expected as many."
             )
         check_vocab(vocab, "the vocabulary")
-        for name, column in (("splits", splits), ("ids", ids), ("labels", labels)):
+        for name, column in (("splits", splits), ("ids", ids), ("labels", labels), ("times", times)):
             if column is not None and len(column) != rows.shape[0]:
                 raise UserError(f"{name}: {len(column)} for {rows.shape[0]} documents; expected one each.")
         if unknown := set(splits) - set(SPLITS):
@@ -156,6 +162,9 @@ class BowCorpus:
         )
         if labels is not None:
             documents = documents.with_columns(label=pl.Series(list(labels), dtype=pl.String))
+        if times is not None:
+            given = pl.Series([None if time is None else str(time) for time in times], dtype=pl.String)
+            documents = documents.with_columns(read_times(given, "times"))
         aligned = None
         if halves is not None:
             # `matrix` + `halves` has every non-zero of `matrix`, so its values line up with `rows`.
@@ -432,7 +441,7 @@ class BowDataset(Dataset[BowBatch]):
             documents = self.corpus.documents[rows]
             if "row" not in documents.columns:
                 documents = documents.with_columns(row=pl.Series(rows))
-            batch.documents = documents.select("row", pl.exclude("row"))
+            batch.documents = documents.select("row", pl.exclude("row", "time"))
         if self.corpus.vectors is not None:
             batch.vectors = torch.from_numpy(self.corpus.vectors.take(rows))
         return batch

@@ -25,9 +25,13 @@ from etm_app.data.corpus import SPLITS, BowCorpus, BowDataset
 from etm_app.data.document_vectors import VectorFile
 from etm_app.data.resident import ResidentDataset
 from etm_app.data.shuffle import EpochShuffle
+from etm_app.data.times import Period, check_time_format
 from etm_app.errors import UserError
 
-__all__ = ["BowDataModule", "WrittenDataModule", "corpus_of", "held_out_set", "training_set", "vector_size_of"]
+__all__ = [
+    "BowDataModule", "TimedDataModule", "WrittenDataModule", "corpus_of", "held_out_set", "training_set",
+    "vector_size_of",
+]  # fmt: skip
 
 
 class BowDataModule(LightningDataModule, ABC):
@@ -58,6 +62,7 @@ class BowDataModule(LightningDataModule, ABC):
     FORMAT: ClassVar[int] = 1
 
     id_columns: Sequence[str] = ("id",)  # how a table may call the names of the documents
+    period: Period | None = None  # see `BowCorpus`
 
     def __init__(
         self,
@@ -122,7 +127,7 @@ class BowDataModule(LightningDataModule, ABC):
         if vectors is not None:
             num_records = corpus.meta.get("num_records", len(corpus))
             corpus = replace(corpus, vectors=vectors.of(corpus.documents, num_records))
-        return corpus
+        return corpus if self.period is None else replace(corpus, period=self.period)
 
     @cached_property
     def vector_file(self) -> VectorFile | None:
@@ -258,6 +263,41 @@ class WrittenDataModule(BowDataModule):
         with TemporaryDirectory() as folder:
             self.write(Path(folder) / "corpus")
             return BowCorpus.load(Path(folder) / "corpus").in_memory()
+
+
+class TimedDataModule(WrittenDataModule):
+    """A corpus of documents that may come with the time that they are from.
+
+    Args:
+        time_column: Column of a table that says when a document is from, to look at the topics over time: ISO 8601
+            (2024-03-01, 2024-03-01T12:30:00+01:00), 2024-03, a year, or seconds since 1970; dates of Parquet and Excel.
+            Without a zone it is taken for UTC. It may be empty.
+        time_format: Another form of these, in the codes of Python's strptime: %d.%m.%Y for 01.03.2024.
+        period: How long the periods are over which topics are looked at, in UTC; null chooses by the number of
+            documents.
+        kwargs: Those of BowDataModule.
+    """
+
+    def __init__(
+        self,
+        time_column: str | None = None,
+        time_format: str | None = None,
+        period: Period | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        for name, value in (("time_format", time_format), ("period", period)):
+            if value is not None and time_column is None:
+                raise UserError(f"data.{name}: {value}, but no column with times; expected one: --data.time_column.")
+        if time_format is not None:
+            check_time_format(time_format)
+        self.time_column = time_column
+        self.time_format = time_format
+        self.period = period
+
+    def time_key(self) -> dict[str, Any]:
+        """The part of `cache_key` for the times: nothing where there are none, as in versions before."""
+        return {} if self.time_column is None else {"time": [self.time_column, self.time_format]}
 
 
 def training_set(datamodule: LightningDataModule | None, vocab_size: int) -> BowDataset | None:

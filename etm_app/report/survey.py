@@ -5,13 +5,14 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import polars as pl
-import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
 from etm_app.data.corpus import BowCorpus, BowDataset
+from etm_app.data.times import Periods, periods_of
 from etm_app.model import ETM
 from etm_app.nn.sparse import num_tokens
+from etm_app.report.over_time import Groups, GroupSums, OverTime, PeriodSums, indicators
 
 __all__ = ["HISTOGRAM_BINS", "Survey", "fingerprint", "survey", "survey_of"]
 
@@ -33,6 +34,9 @@ class Survey:
         label_names: The labels, the most frequent first, or None where the corpus has none. Beyond 1,000 the others
             are one, in the last place, which says how many they are.
         label_shares: Labels within a topic, theta of the documents that have one, [K, labels]; rows sum to 1.
+        by_label: The topics within each of these labels, or None.
+        by_period: The topics in each of the periods that the documents are from, or None where the corpus has no times,
+            or these are all in one.
         example_rows: Rows of up to 20 documents, evenly spaced.
         example_theta: Their theta, [n, K].
         histogram: How many documents have theta_k in each of 20 equal intervals of [0, 1], int64 [K, 20].
@@ -45,6 +49,8 @@ class Survey:
     representative: list[list[tuple[int, float]]]
     label_names: list[str] | None
     label_shares: NDArray[np.float64] | None
+    by_label: Groups | None
+    by_period: OverTime | None
     example_rows: NDArray[np.int64]
     example_theta: NDArray[np.float32]
     histogram: NDArray[np.int64]
@@ -71,6 +77,8 @@ def survey(model: ETM, dataset: BowDataset) -> Survey | None:
     label_names, codes = _labels(corpus, rows)
     shares = np.zeros(num_topics)
     label_shares = np.zeros((len(label_names or ()), num_topics))
+    by_label = None if label_names is None or codes is None else GroupSums(label_names, codes, num_topics)
+    by_period = None if (periods := _periods(corpus, rows)) is None else PeriodSums(periods, model)
     histogram = np.zeros((num_topics, HISTOGRAM_BINS), np.int64)
     largest_histogram = np.zeros(HISTOGRAM_BINS, np.int64)
     word_counts = np.zeros(corpus.vocab_size)
@@ -84,7 +92,8 @@ def survey(model: ETM, dataset: BowDataset) -> Survey | None:
         on_device = model.theta(batch).float()
         most, places = on_device.topk(min(NUM_REPRESENTATIVE, len(part)), dim=0)
         theta = on_device.cpu().numpy()
-        shares += num_tokens(batch, batch.counts).cpu().numpy() @ theta.astype(np.float64)
+        tokens = num_tokens(batch, batch.counts).cpu().numpy()
+        shares += tokens @ theta.astype(np.float64)
         best = np.concatenate((best, most.cpu().numpy()))
         best_rows = np.concatenate((best_rows, part.rows[places.cpu().numpy()]))
         order = np.argsort(-best, axis=0, kind="stable")[:NUM_REPRESENTATIVE]
@@ -93,8 +102,14 @@ def survey(model: ETM, dataset: BowDataset) -> Survey | None:
         places_of = bins + HISTOGRAM_BINS * np.arange(num_topics)
         histogram += np.bincount(places_of.ravel(), minlength=histogram.size).reshape(histogram.shape)
         largest_histogram += np.bincount(bins.max(axis=1), minlength=HISTOGRAM_BINS)
+        own = slice(num_seen, num_seen + len(part))
         if codes is not None:
-            label_shares += _indicators(codes[num_seen : num_seen + len(part)], len(label_shares)).T @ theta
+            label_shares += indicators(codes[own], len(label_shares)).T @ theta
+        if by_label is not None:
+            by_label.add(own, tokens, theta)
+        if by_period is not None:
+            by_period.add(own, tokens, theta)
+            by_period.words.add(batch, on_device, by_period.codes[own])
         num_seen += len(part)
     (examples,) = documents.sample(NUM_EXAMPLES).batches(NUM_EXAMPLES)
     weight = np.maximum(label_shares.sum(axis=0), np.finfo(np.float64).tiny)  # theta may be 0 in float32
@@ -106,6 +121,8 @@ def survey(model: ETM, dataset: BowDataset) -> Survey | None:
         ],
         label_names=label_names,
         label_shares=None if label_names is None else (label_shares / weight).T,
+        by_label=None if by_label is None else by_label.groups(),
+        by_period=None if by_period is None else by_period.over_time(),
         example_rows=documents.sample(NUM_EXAMPLES).rows,
         example_theta=model.theta(examples.to(model.device)).float().cpu().numpy(),
         histogram=histogram,
@@ -129,11 +146,10 @@ def _labels(corpus: BowCorpus, rows: NDArray[np.int64]) -> tuple[list[str] | Non
     return names, np.where(labels.is_null(), -1, codes)
 
 
-def _indicators(codes: NDArray[np.int64], size: int) -> sp.csr_array:
-    """Rows with a one at their code, [n, size]; none where the code is -1."""
-    (known,) = np.nonzero(codes >= 0)
-    ones = np.ones(len(known), np.float64)
-    return sp.csr_array((ones, (known, codes[known])), shape=(len(codes), size))
+def _periods(corpus: BowCorpus, rows: NDArray[np.int64]) -> Periods | None:
+    if "time" not in corpus.documents.columns:
+        return None
+    return periods_of(corpus.documents["time"][rows], corpus.period)
 
 
 def fingerprint(model: ETM) -> tuple[float, ...]:

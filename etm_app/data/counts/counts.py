@@ -17,8 +17,9 @@ from etm_app.data.counts.entries import EntrySorter
 from etm_app.data.counts.files import LONG, Format, find_counts, format_of, paper_files_of
 from etm_app.data.counts.formats import CountFile, Entries, LongTable, MatrixMarket, Npz, SvmLight, Uci, scan_table
 from etm_app.data.counts.paper_files import read_paper_files
-from etm_app.data.datamodule import WrittenDataModule
+from etm_app.data.datamodule import TimedDataModule
 from etm_app.data.splits import check_fractions, draw_splits
+from etm_app.data.times import read_times, said_of_times
 from etm_app.data.vocabulary import read_vocab
 from etm_app.errors import UserError
 from etm_app.files import is_among
@@ -26,7 +27,7 @@ from etm_app.files import is_among
 __all__ = ["CountsDataModule"]
 
 
-class CountsDataModule(WrittenDataModule):
+class CountsDataModule(TimedDataModule):
     """Counts that exist already, in any of these formats, told by their endings (most may be gzipped, ``.gz``).
 
     ``mat``: the paper's files ``bow_{tr,va,ts}_{tokens,counts}.mat``, a folder or one of them. ``npz``: a sparse matrix
@@ -53,7 +54,7 @@ class CountsDataModule(WrittenDataModule):
         first_word: What svmlight files call the first word, 0 or 1; null: 0 where a word 0 occurs, else 1.
         val_fraction: Share of the documents for validation, without val_path or a split in ``documents``.
         test_fraction: Share of the documents for testing, likewise.
-        kwargs: Those of BowDataModule.
+        kwargs: Those of TimedDataModule, whose times are in ``documents``, and BowDataModule.
     """
 
     FORMAT = 1
@@ -78,6 +79,10 @@ class CountsDataModule(WrittenDataModule):
         check_fractions(val_fraction, test_fraction)
         if first_word not in (None, 0, 1):
             raise UserError(f"data.first_word: {first_word}; expected 0, 1 or null.")
+        if self.time_column is not None and documents is None:
+            raise UserError(
+                f"data.time_column: {self.time_column}, but no table of documents; expected one: --data.documents."
+            )
         self.path = path
         self.format = format
         self.vocab_path = vocab
@@ -102,6 +107,7 @@ class CountsDataModule(WrittenDataModule):
             key["vocab"] = content_digest(vocab)
         if self.documents:
             key["documents"] = [content_digest(_existing(self.documents, "data.documents")), self.columns[0]]
+            key |= self.time_key()
         if format in LONG:
             key["columns"] = self.columns
         if format == "svmlight":
@@ -211,7 +217,7 @@ class CountsDataModule(WrittenDataModule):
         return {split: kind(files[split], arguments[split], vocab) for split in files}
 
     def _document_table(self, format: Format) -> pl.DataFrame | None:
-        """The table of the documents, checked, with id, label and split where it has them."""
+        """The table of the documents, checked, with id, label, split and time where it has them."""
         if self.documents is None:
             return None
         path = _existing(self.documents, "data.documents")
@@ -228,7 +234,18 @@ class CountsDataModule(WrittenDataModule):
                 f"data.documents: {path} has the columns {', '.join(table.columns)}; expected {', '.join(names)}: "
                 "name the first with --data.document_column."
             )
+        times: list[pl.Series] = []
+        if self.time_column is not None:
+            if self.time_column not in table.columns:
+                raise UserError(
+                    f"data.time_column: {path} has no column {self.time_column!r}; expected one of "
+                    f"{', '.join(table.columns)}."
+                )
+            given = table[self.time_column].cast(pl.String)
+            times = [read_times(given, f"data.time_column: {path}", self.time_format)]
+            rank_zero_info(f"Time: {said_of_times(times[0])}.")
         table = table.select(pl.col(name).cast(pl.String).alias(new) for name, new in found.items())
+        table = table.with_columns(times)
         if "split" in table and len(unknown := table.filter(~pl.col("split").is_in(SPLITS).fill_null(False))):
             raise UserError(
                 f"data.documents: {path} has the split {unknown['split'][0]!r}, on {len(unknown):,} rows; "

@@ -7,6 +7,7 @@ from pytorch_lightning.utilities import rank_zero_info
 
 from etm_app.data.corpus import SPLITS
 from etm_app.data.text.reader import TextReader
+from etm_app.data.times import TIME, as_times, expected_form
 from etm_app.errors import UserError
 
 __all__ = ["documents_of", "num_records"]
@@ -15,13 +16,13 @@ SPLIT_NAMES = {**dict(zip(SPLITS, SPLITS, strict=True)), "validation": "val", "v
 
 
 def documents_of(readers: Mapping[str, TextReader]) -> Iterator[pl.DataFrame]:
-    """All documents, batch by batch: ``row``, ``text``, ``id``, ``label`` and ``split`` where these are told.
+    """All documents, batch by batch: ``row``, ``text``, ``id``, ``label``, ``split`` and ``time`` where these are told.
 
     Args:
         readers: Of the files of each split; of all files, where a column or a draw tells the split.
 
     Raises:
-        UserError: As `TextReader.batches`; or a split has another name.
+        UserError: As `TextReader.batches`; or a split has another name, or a time is none.
     """
     num_rows = num_documents = num_null = num_short = 0
     skipped: list[str] = []
@@ -34,7 +35,9 @@ def documents_of(readers: Mapping[str, TextReader]) -> Iterator[pl.DataFrame]:
                 batch = batch.with_columns(split=pl.lit(split))
             if "split" in reader.columns:
                 batch = batch.with_columns(_splits(batch["split"], reader.columns["split"]))
-            columns = [name for name in ("row", "text", "id", "split", "label") if name in batch.columns]
+            if "time" in reader.columns:
+                batch = _with_times(batch, reader)
+            columns = [name for name in ("row", "text", "id", "split", "label", "time") if name in batch.columns]
             num_documents += len(batch)
             yield batch.select(columns)
         num_rows += reader.num_rows
@@ -55,6 +58,18 @@ def documents_of(readers: Mapping[str, TextReader]) -> Iterator[pl.DataFrame]:
             f"Text: skipped {len(skipped):,} rows that cannot be read, beside {num_documents:,} documents: "
             f"{'; '.join(skipped[:3])}{more}"
         )
+
+
+def _with_times(batch: pl.DataFrame, reader: TextReader) -> pl.DataFrame:
+    """With the times read; a row whose time cannot be is a bad one."""
+    column = reader.columns["time"]
+    if "time" not in batch.columns:  # files of text beside tables
+        return batch.with_columns(time=pl.lit(None, TIME))
+    times, unreadable = as_times(batch["time"], reader.time_format)
+    for row, given in batch.filter(unreadable).select("row", "time").iter_rows():
+        what = f"{given!r} in {column} (data.time_column) is no time; {expected_form(reader.time_format)}"
+        reader.bad(f"row {row} (from 0)", what)
+    return batch.with_columns(times).filter(~unreadable)
 
 
 def num_records(readers: Mapping[str, TextReader]) -> int:

@@ -26,13 +26,14 @@ class Reading:
     Attributes:
         files: Paths, globs, folders of text files, addresses in the cloud as Polars takes them, or - for the standard
             input.
-        columns: Columns of a table to read, by what they are: ``text``, and where they are wanted ``id``, ``label`` and
-            ``split``. Files of text have no columns.
+        columns: Columns of a table to read, by what they are: ``text``, and where they are wanted ``id``, ``label``,
+            ``split`` and ``time``. Files of text have no columns.
         format: What the files are; null tells it from their ending.
         encoding: Of the text in files that are no Parquet.
         on_bad_rows: Whether a row that cannot be read is an error, or is left out and counted.
         separator: Between the columns of CSV and TSV; null: that of the format, or another under which the first line
             has the columns.
+        time_format: Of the times, as of Python's strptime; null: those that are known without.
         num_rows: Rows so far, those that were left out as well; see `TextReader.batches`.
         num_null: Texts that were null, or missing, so far; they are read as empty ones.
         num_short: Rows of CSV with fewer fields than columns so far; what they lack is null.
@@ -45,6 +46,7 @@ class Reading:
     encoding: str = "utf-8"
     on_bad_rows: OnBadRows = "error"
     separator: str | None = None
+    time_format: str | None = None
     num_rows: int = 0
     num_null: int = 0
     num_short: int = 0

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from etm_app.data.batch import BowBatch
 from etm_app.data.cache import content_digest
 from etm_app.data.corpus import CorpusWriter, Excerpts
-from etm_app.data.datamodule import WrittenDataModule
+from etm_app.data.datamodule import TimedDataModule
 from etm_app.data.splits import check_fractions, draw_splits
 from etm_app.data.text.analyzer import WORD, Analyzer, Normalization, Strip, read_stop_words
 from etm_app.data.text.csv_reader import check_separator
@@ -24,13 +24,14 @@ from etm_app.data.text.reader import FORMATS, TextReader
 from etm_app.data.text.reading import Format, OnBadRows
 from etm_app.data.text.sources import STDIN, in_utf8
 from etm_app.data.text.vectorizer import Vectorizer, in_parallel
+from etm_app.data.times import said_of_times
 from etm_app.errors import UserError
 from etm_app.files import is_among
 
 __all__ = ["TextDataModule"]
 
 
-class TextDataModule(WrittenDataModule):
+class TextDataModule(TimedDataModule):
     r"""Your own texts: lines of .txt, a column of a table, or folders and web pages with one document a file.
 
     Tables are CSV, TSV, JSONL, JSON with an array of objects, Parquet and Excel's first sheet. Files may be compressed
@@ -73,7 +74,7 @@ class TextDataModule(WrittenDataModule):
         min_df: Words in fewer training documents are dropped; a number, or a share if a float.
         max_df: Words in more training documents are dropped; likewise.
         max_vocab: Of the rest, at most so many words are kept: those in most training documents.
-        kwargs: Those of BowDataModule.
+        kwargs: Those of TimedDataModule and BowDataModule.
     """
 
     FORMAT = 2
@@ -119,6 +120,7 @@ class TextDataModule(WrittenDataModule):
                 "data.split_column: data.val_files or data.test_files tell the split too; expected one way."
             )
         columns = {"text": text_column, "id": id_column, "label": label_column, "split": split_column}
+        columns["time"] = self.time_column
         self.columns = {what: column for what, column in columns.items() if column is not None}
         if id_column is not None:
             self.id_columns = (id_column, "id")
@@ -197,6 +199,7 @@ class TextDataModule(WrittenDataModule):
                 for split in self.files
             },
             "columns": self.columns,
+            **self.time_key(),
             "format": self.format,
             "encoding": self.encoding,
             "separator": self.separator,
@@ -239,6 +242,8 @@ class TextDataModule(WrittenDataModule):
             f"Corpus: {len(documents):,} documents, {len(vocab):,} words; {report['empty_documents']:,} documents have "
             "none of them (empty)."
         )
+        if self.time_column is not None:
+            rank_zero_info(f"Time: {said_of_times(documents['time'])}.")
 
     def predict_dataloader(self) -> DataLoader[BowBatch]:
         """All documents in the order of the input; with a checkpoint's words no corpus is made of them."""
@@ -249,7 +254,9 @@ class TextDataModule(WrittenDataModule):
     def _reader(self, split: str, *, once: bool = False) -> TextReader:
         """A reader of the files of a split; of the standard input as it comes if it is read only once."""
         files = [name if name != STDIN or once else str(self._kept_stdin) for name in self.files[split]]
-        return TextReader(files, self.columns, self.format, self.encoding, self.on_bad_rows, self.separator)
+        columns = {what: column for what, column in self.columns.items() if what != "time" or not once}
+        options = (self.format, self.encoding, self.on_bad_rows, self.separator, self.time_format)
+        return TextReader(files, columns, *options)
 
     @cached_property
     def _kept_stdin(self) -> Path:
