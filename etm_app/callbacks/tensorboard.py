@@ -1,5 +1,6 @@
-"""The topics in TensorBoard: as text, as histograms, as a heat map and in the embedding projector."""
+"""The topics in TensorBoard: as text, as histograms, as heat maps and in the embedding projector."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +15,18 @@ from torch.nn import functional as F
 from etm_app.callbacks.evaluation import OnEvaluations
 from etm_app.files import replacing
 from etm_app.model import ETM
+from etm_app.report.over_time import Groups
 from etm_app.report.survey import HISTOGRAM_BINS, Survey, fingerprint, survey_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["TensorBoardTopics", "similarity_image"]
+__all__ = ["TensorBoardTopics", "groups_image", "similarity_image"]
 
 LABEL_WORDS = 3
 IMAGE_SIZE = 1_000  # pixels that the cells of the heat map share, a side
 MAX_CELL = 40
+MAX_COLUMNS = IMAGE_SIZE
 MIN_LABELLED = 10  # pixels a cell needs for its row to be labelled
 DARK, LIGHT = np.array([0.03, 0.19, 0.42]), np.array([0.97, 0.98, 1.0])  # colours for 1 and 0
 
@@ -32,8 +35,8 @@ class TensorBoardTopics(OnEvaluations, Callback):
     """Shows the topics in TensorBoard, where a TensorBoardLogger logs.
 
     At every validation and test their top words as text. After `validate` and `test` (`fit` ends with both), once for a
-    model: histograms of theta over the training documents, a heat map of how alike the topics are, and words and topics
-    in the embedding projector.
+    model: histograms of theta over the training documents, heat maps of how alike the topics are and of their shares by
+    period and label, and words and topics in the embedding projector.
 
     Args:
         num_words: Words shown of each topic.
@@ -58,7 +61,7 @@ class TensorBoardTopics(OnEvaluations, Callback):
         self.show(trainer, model)
 
     def show(self, trainer: Trainer, model: ETM) -> None:
-        """Show histograms, heat map and projector of the model as it is."""
+        """Show histograms, heat maps and projector of the model as it is."""
         for logger in _loggers(trainer):
             state = (logger.log_dir, fingerprint(model))
             if self._shown == state:
@@ -71,6 +74,8 @@ class TensorBoardTopics(OnEvaluations, Callback):
                 _add_histogram(writer, "theta_largest", survey.largest_histogram, step)
             image = similarity_image(model)
             writer.add_image("topic_similarity", np.asarray(image), step, dataformats="HWC")
+            for tag, found in _groups(survey).items():
+                writer.add_image(tag, np.asarray(groups_image(model, found)), step, dataformats="HWC")
             self._write_projector(Path(logger.log_dir), model, survey)
 
     def _write_projector(self, folder: Path, model: ETM, survey: Survey | None) -> None:
@@ -119,6 +124,14 @@ def _loggers(trainer: Trainer) -> list[TensorBoardLogger]:
     return [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
 
 
+def _groups(survey: Survey | None) -> dict[str, Groups]:
+    """What there is to be drawn, by tag."""
+    if survey is None:
+        return {}
+    groups = {"topics_by_period": survey.by_period, "topics_by_label": survey.by_label}
+    return {tag: found for tag, found in groups.items() if found is not None and len(found.names) <= MAX_COLUMNS}
+
+
 def _add_histogram(writer: Any, tag: str, counts: NDArray[np.int64], step: int) -> None:
     """A histogram of values that are counted already, in equal intervals of [0, 1]."""
     limits = np.linspace(0, 1, HISTOGRAM_BINS + 1)
@@ -139,8 +152,7 @@ def _add_histogram(writer: Any, tag: str, counts: NDArray[np.int64], step: int) 
 
 def similarity_image(model: ETM) -> "Image":
     """A heat map of how alike topics are: cosines of their rows of beta, topics that are alike beside each other."""
-    # Imported here: only a run that ends with TensorBoard needs them. TensorBoard itself needs Pillow.
-    from PIL import Image, ImageDraw, ImageFont
+    # Imported here: only a run that ends with TensorBoard needs it.
     from scipy.cluster.hierarchy import leaves_list, linkage
 
     beta = F.normalize(model.beta.float(), dim=-1)
@@ -148,19 +160,50 @@ def similarity_image(model: ETM) -> "Image":
     order = np.arange(len(cosine))
     if len(order) > 2:
         order = leaves_list(linkage(1 - cosine[np.triu_indices(len(cosine), k=1)], "average"))
-    shade = cosine[np.ix_(order, order)][..., None]
-    cell = min(max(IMAGE_SIZE // len(order), 1), MAX_CELL)
-    pixels = (255 * (LIGHT + shade * (DARK - LIGHT))).round().astype(np.uint8)
+    return _heat_map(cosine[np.ix_(order, order)], _labels_of(model, order))
+
+
+def groups_image(model: ETM, found: Groups) -> "Image":
+    """A heat map of the topics by group: each topic's share, the darker the nearer to the largest that it has.
+
+    Topics are in the order of the groups that they are most in.
+    """
+    most = found.shares.max(axis=1, keepdims=True)
+    shade = found.shares / np.maximum(most, np.finfo(np.float64).tiny)
+    order = np.argsort(shade @ np.arange(shade.shape[1]) / np.maximum(shade.sum(axis=1), 1), kind="stable")
+    return _heat_map(shade[order], _labels_of(model, order), found.names)
+
+
+def _labels_of(model: ETM, order: NDArray[np.int64]) -> list[str]:
+    words = model.top_words(LABEL_WORDS)
+    return [f"{' '.join(words[topic])}  {topic}" for topic in order]
+
+
+def _heat_map(shade: NDArray[np.floating], rows: Sequence[str], columns: Sequence[str] = ()) -> "Image":
+    """Cells that are dark where a value is near 1, with the names of rows and columns where there is room.
+
+    Args:
+        shade: From 0 to 1, [R, C].
+        rows: Names, [R].
+        columns: Names, [C], or none.
+    """
+    # Imported here: only a run that ends with TensorBoard needs it. TensorBoard itself needs Pillow.
+    from PIL import Image, ImageDraw, ImageFont
+
+    cell = min(max(IMAGE_SIZE // max(shade.shape), 1), MAX_CELL)
+    pixels = (255 * (LIGHT + shade[..., None] * (DARK - LIGHT))).round().astype(np.uint8)
     heat = Image.fromarray(pixels.repeat(cell, axis=0).repeat(cell, axis=1))
     if cell < MIN_LABELLED:
         return heat
     font = ImageFont.load_default(size=min(cell, 16) - 2)
-    words = model.top_words(LABEL_WORDS)
-    labels = [f"{' '.join(words[topic])}  {topic}" for topic in order]
-    margin = 8 + round(max(font.getlength(label) for label in labels))
-    image = Image.new("RGB", (margin + heat.width, heat.height), "white")
-    image.paste(heat, (margin, 0))
+    left, below = (8 + round(max(map(font.getlength, names), default=-8)) for names in (rows, columns))
+    image = Image.new("RGB", (left + heat.width, heat.height + below), "white")
+    image.paste(heat, (left, 0))
     draw = ImageDraw.Draw(image)
-    for row, label in enumerate(labels):
-        draw.text((margin - 4, (row + 0.5) * cell), label, fill="black", font=font, anchor="rm")
+    for row, name in enumerate(rows):
+        draw.text((left - 4, (row + 0.5) * cell), name, fill="black", font=font, anchor="rm")
+    for column, name in enumerate(columns):  # upwards
+        upright = Image.new("RGB", (below, cell), "white")
+        ImageDraw.Draw(upright).text((below - 4, cell / 2), name, fill="black", font=font, anchor="rm")
+        image.paste(upright.transpose(Image.Transpose.ROTATE_90), (left + column * cell, heat.height))
     return image

@@ -14,8 +14,8 @@ from etm_app.metrics.coherence import npmi_coherence, topic_diversity
 from etm_app.metrics.definitions import DEFINITIONS, definition_of
 from etm_app.model import ETM
 from etm_app.report.survey import Survey, fingerprint, survey_of
-from etm_app.report.tables import Topic, write_embeddings, write_metrics, write_topics
-from etm_app.report.terminal import show_metrics, show_neighbors, show_topics
+from etm_app.report.tables import Topic, write_embeddings, write_groups, write_metrics, write_topics
+from etm_app.report.terminal import show_changes, show_metrics, show_neighbors, show_topics
 
 __all__ = ["TopicTables"]
 
@@ -28,7 +28,8 @@ class TopicTables(OnEvaluations, Callback):
     In the run folder, after every `validate` and `test` (`fit` ends with both, of its best checkpoint):
     ``topics.csv``, ``topics_wide.csv`` and ``topics.json`` with the most relevant words of each topic, their
     probabilities and relevance, its share and coherence; ``metrics.json`` with the value and the definition of every
-    metric.
+    metric; where the documents have labels or times, ``topics_by_label.csv``, ``topics_by_period.csv`` and
+    ``topic_words_by_period.csv``.
 
     Args:
         num_words: Words shown of each topic.
@@ -50,6 +51,7 @@ class TopicTables(OnEvaluations, Callback):
         self.coherence: NDArray[np.float64] | None = None
         self.survey: Survey | None = None
         self.folder: Path | None = None
+        self._of_groups: list[str] = []  # tables
         self._exported: tuple[Path, tuple[float, ...]] | None = None
 
     def on_evaluated(self, trainer: Trainer, model: ETM, split: str) -> None:
@@ -96,6 +98,7 @@ class TopicTables(OnEvaluations, Callback):
         folder.mkdir(parents=True, exist_ok=True)
         write_topics(self.topics, folder)
         write_metrics(self.metrics, {name: definition_of(name) for name in self.metrics}, folder)
+        self._of_groups = [] if self.survey is None else write_groups(self.survey, model.known_vocab, folder)
         state = (folder, fingerprint(model))
         if self.export_embeddings and self._exported != state:  # once where validate and test follow each other
             write_embeddings(model, folder)
@@ -120,11 +123,13 @@ class TopicTables(OnEvaluations, Callback):
 
     def written(self) -> list[str]:
         """Names of the files in ``folder``."""
-        names = ["topics.csv", "topics_wide.csv", "topics.json", "metrics.json"]
+        names = ["topics.csv", "topics_wide.csv", "topics.json", *self._of_groups, "metrics.json"]
         return [*names, "embeddings.txt", "rho.parquet", "alpha.parquet"] if self.export_embeddings else names
 
     def show(self, console: Console) -> None:
-        """Print topics, neighbours of the queries, and metrics with definitions."""
+        """Print topics, how they change, neighbours of the queries, and metrics with definitions."""
         show_topics(console, self.topics)
+        if self.survey is not None and self.survey.by_period is not None:
+            show_changes(console, self.survey.by_period, self.topics)
         show_neighbors(console, self.neighbors, self.unknown_queries)
         show_metrics(console, self.metrics, DEFINITIONS)

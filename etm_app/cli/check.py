@@ -13,10 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from etm_app.checkpoint.content import read_checkpoint
+from etm_app.data.corpus import BowCorpus
 from etm_app.data.datamodule import BowDataModule, corpus_of
 from etm_app.data.statistics import CorpusStatistics, corpus_statistics
 from etm_app.data.text.advice import advice
 from etm_app.data.text.texts import TextDataModule
+from etm_app.data.times import periods_of, said_of_times
 from etm_app.model import ETM
 from etm_app.report.terminal import make_console
 from etm_app.start import read_vectors
@@ -80,8 +82,10 @@ class CheckingTrainer(Trainer):
         vectors = datamodule.vector_file if isinstance(datamodule, BowDataModule) else None
         memory, available = memory_of(model), _available(self.strategy.root_device)
         console = make_console()
+        times = _times(corpus)
         for shown in (
             _documents(statistics),
+            *([] if times is None else [times]),
             _lengths(statistics.splits["train"].lengths),
             _vocabulary(statistics),
             _frequent(statistics, corpus.vocab),
@@ -154,6 +158,18 @@ def _documents(statistics: CorpusStatistics) -> Table:
             split, f"{len(of):,}", f"{of.num_empty:,}", f"{of.num_repeated:,}", also, f"{of.num_tokens:,}", mean
         )
     return table
+
+
+def _times(corpus: BowCorpus) -> Text | None:
+    """When the documents are from, and by which periods the topics of those to train on will be looked at."""
+    if "time" not in corpus.documents.columns:
+        return None
+    times = corpus.documents["time"]
+    periods = periods_of(times[corpus.with_words(corpus.rows("train"))], corpus.period)
+    by = "no periods, as the training documents are all in one, or have no time"
+    if periods is not None:
+        by = f"{len(periods.names):,} periods of a {periods.unit} with training documents"
+    return Text(f"Time: {said_of_times(times)}; {by}")
 
 
 def _lengths(lengths: NDArray[np.int64]) -> Table:

@@ -20,7 +20,7 @@ Period = Literal["decade", "year", "quarter", "month", "week", "day"]  # the fin
 
 TIME = pl.Datetime("us")  # in UTC; eight bytes a document
 # What is chosen, where nobody says: the finest periods of which there are no more, and as many documents in each.
-MAX_PERIODS, MIN_DOCUMENTS = 60, 100
+MAX_PERIODS, MIN_DOCUMENTS = 60, 50
 MOST_PERIODS = 400  # also where somebody does: words are counted in each, for each topic
 
 # Years from 1000 to 2999 alone, or with month, day, time and zone. Seconds or milliseconds since 1970, from 1973 on,
@@ -156,7 +156,8 @@ def periods_of(times: pl.Series, unit: Period | None = None) -> Periods | None:
     Args:
         times: `TIME` of each, [n], null where it is not known.
         unit: How long the periods are. None chooses the finest of which there are `MAX_PERIODS` at most with
-            `MIN_DOCUMENTS` documents each in the mean, or else the coarsest of which there are two.
+            `MIN_DOCUMENTS` documents each in the mean, or else the coarsest of which there are two; of those that make
+            the same groups, the coarsest: years, where only these are told.
 
     Returns:
         None where fewer than two periods have documents.
@@ -168,11 +169,13 @@ def periods_of(times: pl.Series, unit: Period | None = None) -> Periods | None:
     if not several:
         return None
     most = min(MAX_PERIODS, (len(times) - times.null_count()) // MIN_DOCUMENTS)
-    chosen = unit or next((of for of in reversed(several) if numbers[of] <= most), several[0])
+    number = max((numbers[of] for of in several if numbers[of] <= most), default=numbers[several[0]])
+    chosen = next(of for of in several if numbers[of] == number) if unit is None else unit
     while numbers[chosen] > MOST_PERIODS and chosen != units[0]:
         coarser = units[units.index(chosen) - 1]
         rank_zero_info(
-            f"Time: {numbers[chosen]:,} periods of a {chosen} are more than {MOST_PERIODS}; each is a {coarser} instead."
+            f"Time: periods of a {chosen} would be {numbers[chosen]:,}, more than {MOST_PERIODS}; they are of a "
+            f"{coarser} each."
         )
         chosen = coarser
     if numbers[chosen] < 2:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
@@ -11,6 +12,7 @@ from etm_app.data.corpus import SPLITS, BowCorpus, BowDataset
 from etm_app.metrics.coherence import npmi_coherence
 from etm_app.model import ETM
 from etm_app.report.geometry import arrange, project, topic_overlap
+from etm_app.report.over_time import OverTime
 from etm_app.report.survey import Survey
 
 __all__ = ["describe", "describe_corpus"]
@@ -32,6 +34,8 @@ LABELS = 12  # of a topic
 WORDS_OF_DOCUMENT = 25  # where there is no text
 EXCERPT = 400  # characters
 WORDS_AT_ONCE = 10_000  # whose topics are sorted
+CHANGES = 5  # words that a topic gains in a period, and that it loses
+MAX_CHANGES = 20_000  # of all topics and periods, those that change most
 
 
 def describe(
@@ -76,8 +80,10 @@ def describe(
         model.rho.mean(dim=0).float().cpu().numpy(),
     )
 
+    changes = _changes(None if survey is None else survey.by_period)
+
     # Words are numbered anew, those that can be looked up first; only those that are shown somewhere are there.
-    shown = np.unique(np.concatenate([neighbors.ravel(), nearest.ravel(), drawn, *candidates]))
+    shown = np.unique(np.concatenate([neighbors.ravel(), nearest.ravel(), drawn, *candidates, changes["word"]]))
     words = np.concatenate((looked_up, np.setdiff1d(shown, looked_up)))
     number = np.full(model.vocab_size, -1, np.int64)
     number[words] = np.arange(len(words))
@@ -125,6 +131,7 @@ def describe(
                 np.rint(100 * overlap[topic, kept[:place]]).astype(int).tolist() for place, topic in enumerate(kept)
             ],
         },
+        "periods": None if survey is None else _periods(survey.by_period, changes, number),
         "labels": None if survey is None else survey.label_names and list(survey.label_names),
         "examples": documents.examples(),
         "documents": documents.described(),
@@ -253,6 +260,37 @@ def _labels(survey: Survey, topic: int) -> list[list[float]]:
     shares = survey.label_shares[topic]
     best = np.argsort(-shares, kind="stable")[:LABELS]
     return [[label, _number(shares[label], 3) or 0.0] for label in best.tolist() if shares[label] > 0]
+
+
+def _changes(found: OverTime | None) -> pl.DataFrame:
+    """Those of the words that are shown, with whether they are ``gained``."""
+    if found is None:
+        return pl.DataFrame(schema={"word": pl.Int64})
+    changes = found.words.with_columns(gained=pl.col("score") > 0, strength=pl.col("score").abs())
+    rank = pl.col("strength").rank("ordinal", descending=True).over("topic", "period", "gained")
+    return changes.filter(rank <= CHANGES).top_k(MAX_CHANGES, by="strength").sort("strength", descending=True)
+
+
+def _periods(found: OverTime | None, changes: pl.DataFrame, number: NDArray[np.int64]) -> dict[str, Any] | None:
+    """The periods in order of time, the topics' shares in each, and the words that they gain and lose there.
+
+    Returns:
+        ``unit``, ``names``, ``starts`` (first days) and ``documents`` [P]; ``shares`` [K, P]; and ``words`` for each
+        topic: the number of a period, what is gained and what is lost there, where anything is, by period.
+    """
+    if found is None:
+        return None
+    words: list[dict[int, tuple[list[int], list[int]]]] = [{} for _ in found.shares]
+    for topic, period, word, gained in changes.select("topic", "period", "word", "gained").iter_rows():
+        words[topic].setdefault(period, ([], []))[0 if gained else 1].append(int(number[word]))
+    return {
+        "unit": found.unit,
+        "names": found.names,
+        "starts": found.starts,
+        "documents": found.documents.tolist(),
+        "shares": [_rounded(row, 4) for row in found.shares],
+        "words": [[[period, *own[period]] for period in sorted(own)] for own in words],
+    }
 
 
 class _Documents:

@@ -34,9 +34,9 @@ class Survey:
         label_names: The labels, the most frequent first, or None where the corpus has none. Beyond 1,000 the others
             are one, in the last place, which says how many they are.
         label_shares: Labels within a topic, theta of the documents that have one, [K, labels]; rows sum to 1.
-        by_label: The topics within each of these labels, or None.
-        by_period: The topics in each of the periods that the documents are from, or None where the corpus has no times,
-            or these are all in one.
+        by_label: The topics within each of these labels, where there are such.
+        by_period: The topics in each of the periods that the documents are from, where it has times and these
+            are not all in one.
         example_rows: Rows of up to 20 documents, evenly spaced.
         example_theta: Their theta, [n, K].
         histogram: How many documents have theta_k in each of 20 equal intervals of [0, 1], int64 [K, 20].

@@ -10,9 +10,11 @@ import polars as pl
 
 from etm_app.files import replacing
 from etm_app.model import ETM
+from etm_app.report.over_time import Groups, OverTime
 from etm_app.report.spreadsheet import safe_cells
+from etm_app.report.survey import Survey
 
-__all__ = ["Topic", "show_metric", "write_embeddings", "write_metrics", "write_topics"]
+__all__ = ["Topic", "show_metric", "write_embeddings", "write_groups", "write_metrics", "write_topics"]
 
 OF_A_WORD = {"words": "word", "probabilities": "probability", "relevances": "relevance"}  # lists of a topic
 
@@ -60,6 +62,48 @@ def write_topics(topics: Sequence[Topic], folder: Path) -> None:
     columns = [pl.col("words").list.get(rank).alias(f"word_{rank + 1}") for rank in range(len(topics[0].words))]
     with replacing(folder / "topics_wide.csv") as path:
         safe_cells(wide.select(*schema, *columns)).write_csv(path)
+
+
+def write_groups(survey: Survey, vocab: Sequence[str], folder: Path) -> list[str]:
+    """Write the topics by label and by period, with a row for each and each topic, where the documents have such.
+
+    Args:
+        survey: What was found.
+        vocab: The V words.
+        folder: Where topics_by_label.csv, topics_by_period.csv and topic_words_by_period.csv are written.
+
+    Returns:
+        The names of those that are.
+    """
+    tables: dict[str, pl.DataFrame] = {}
+    if survey.by_label is not None:
+        tables["topics_by_label.csv"] = _by_group(survey.by_label, "label")
+    if (by_period := survey.by_period) is not None:
+        tables["topics_by_period.csv"] = _by_group(by_period, "period", start=by_period.starts)
+        tables["topic_words_by_period.csv"] = _words_by_period(by_period, vocab)
+    for name, table in tables.items():
+        with replacing(folder / name) as path:
+            safe_cells(table).write_csv(path)
+    return list(tables)
+
+
+def _by_group(found: Groups, kind: str, **more: Sequence[str]) -> pl.DataFrame:
+    groups = pl.DataFrame({kind: found.names, **more, "documents": found.documents})
+    topics = pl.DataFrame({"topic": range(len(found.shares))})
+    return groups.join(topics, how="cross").with_columns(share=found.shares.T.ravel())
+
+
+def _words_by_period(found: OverTime, vocab: Sequence[str]) -> pl.DataFrame:
+    words = found.words
+    return words.select(
+        "topic",
+        period=pl.Series([found.names[period] for period in words["period"]], dtype=pl.String),
+        change=pl.when(pl.col("score") > 0).then(pl.lit("gained")).otherwise(pl.lit("lost")),
+        word=pl.Series([vocab[word] for word in words["word"]], dtype=pl.String),
+        score="score",
+        share="share",
+        elsewhere="elsewhere",
+    )
 
 
 def write_metrics(metrics: Mapping[str, float], definitions: Mapping[str, str], folder: Path) -> None:

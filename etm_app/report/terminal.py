@@ -9,10 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from etm_app.report.over_time import OverTime, moves
 from etm_app.report.tables import Topic, show_metric
 
-__all__ = ["make_console", "show_metrics", "show_neighbors", "show_topics"]
+__all__ = ["make_console", "show_changes", "show_metrics", "show_neighbors", "show_topics"]
 
+NUM_CHANGES = 3  # topics that rise, and that fall
+NAME_WORDS = 3
 PIPE_WIDTH = 1_000  # characters: in a file no line is wrapped
 
 
@@ -35,6 +38,27 @@ def show_topics(console: Console, topics: Sequence[Topic]) -> None:
         coherence = "" if topic.coherence is None else f"{topic.coherence:.2f}"
         table.add_row(str(topic.topic), share, coherence, Text(" ".join(topic.words)))
     _print(console, table)
+
+
+def show_changes(console: Console, found: OverTime, topics: Sequence[Topic]) -> None:
+    """Print the topics that gain and lose most over time, in a line each, where they do by more than chance."""
+    over = f"from the first to the last third of the documents ({found.names[0]} to {found.names[-1]})"
+    changes = moves(found)
+    ways = {
+        "Rising": [of for of in changes if of[2] > of[1]],
+        "Falling": [of for of in reversed(changes) if of[2] < of[1]],
+    }
+    if not changes:
+        console.print(Text(f"No topic rises or falls by more than chance {over}.\n"), soft_wrap=True)
+        return
+    for way, own in ways.items():
+        shown = [
+            f"{topic} {' '.join(topics[topic].words[:NAME_WORDS])} ({early:.1%} to {late:.1%})"
+            for topic, early, late in own[:NUM_CHANGES]
+        ]
+        if shown:
+            console.print(Text(f"{way} {over}: {'; '.join(shown)}"), soft_wrap=True)
+    console.print()
 
 
 def show_neighbors(
