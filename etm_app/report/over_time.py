@@ -21,7 +21,9 @@ NUM_WORDS = 50  # of a topic that are followed: so many by relevance, and by pro
 MAX_FOLLOWED = 1 << 22  # numbers of words, topics and periods: 32 MB, twice
 AT_ONCE = 1 << 21  # words of documents, once for each topic that they are followed in
 PRIOR_TOKENS = 100.0  # what the topic's own words weigh against those of a period
-MIN_SCORE = 3.0  # standard errors
+MIN_SCORE = 3.5  # standard errors of a word, of which many are looked at
+MIN_MOVE = 3.0  # of a topic's share
+LEAST, ROUNDING = 1e-9, 1e-5  # tokens that are none; and of float32, by which a topic's words may miss its tokens
 MAX_CHANGES = 10  # words that a topic gains in a period, and that it loses
 
 
@@ -116,7 +118,7 @@ class PeriodSums(GroupSums):
 def moves(found: Groups) -> list[tuple[int, float, float]]:
     """The topics whose share changes from the first third of the documents to the last one by more than chance.
 
-    That is by `MIN_SCORE` standard errors of a share among as many documents.
+    That is by `MIN_MOVE` standard errors of a share among as many documents.
 
     Args:
         found: The periods.
@@ -133,7 +135,7 @@ def moves(found: Groups) -> list[tuple[int, float, float]]:
         shares.append(share)
         errors.append(share * (1 - share) / weights.sum())
     change = shares[1] - shares[0]
-    (sure,) = np.nonzero(np.abs(change) > MIN_SCORE * np.sqrt(errors[0] + errors[1]))
+    (sure,) = np.nonzero(np.abs(change) > MIN_MOVE * np.sqrt(errors[0] + errors[1]))
     ranked = sure[np.argsort(-change[sure], kind="stable")]
     return [(topic, float(shares[0][topic]), float(shares[1][topic])) for topic in ranked.tolist()]
 
@@ -225,19 +227,20 @@ class WordsOverTime:
         """
         of_topic = self.tokens[:, self.topics]  # n, [P, pairs]
         all_words, all_tokens = self.counts.sum(axis=0), of_topic.sum(axis=0)
-        tiny = np.finfo(np.float64).tiny
-        prior = np.maximum(PRIOR_TOKENS * all_words / np.maximum(all_tokens, tiny), tiny)
+        whole = np.maximum(all_tokens, LEAST)
+        prior = np.maximum(PRIOR_TOKENS * all_words / whole, LEAST)
         elsewhere = np.maximum(all_words - self.counts, 0), np.maximum(all_tokens - of_topic, 0)
         squares = np.maximum(self.squares.sum(axis=0) - self.squares, 0)
         log_odds, variance = [], []
         for (words, tokens), burst in zip(((self.counts, of_topic), elsewhere), (self.squares, squares), strict=True):
             own = words + prior
-            log_odds.append(np.log(own / np.maximum(tokens + PRIOR_TOKENS - own, tiny)))
+            log_odds.append(np.log(own / np.maximum(tokens + PRIOR_TOKENS - own, LEAST)))
             variance.append((np.maximum(words, burst) + prior) / own**2)
         score = (log_odds[0] - log_odds[1]) / np.sqrt(variance[0] + variance[1])
+        score[:, all_words > (1 - ROUNDING) * whole] = 0  # a topic of one word cannot change
         periods, pairs = np.nonzero(np.abs(score) >= MIN_SCORE)
         share, other = (
-            words[periods, pairs] / np.maximum(tokens[periods, pairs], tiny)
+            words[periods, pairs] / np.maximum(tokens[periods, pairs], LEAST)
             for words, tokens in ((self.counts, of_topic), elsewhere)
         )
         found = pl.DataFrame(
