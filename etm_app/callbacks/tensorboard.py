@@ -175,8 +175,8 @@ def groups_image(model: ETM, found: Groups) -> "Image":
 
 
 def _labels_of(model: ETM, order: NDArray[np.int64]) -> list[str]:
-    words = model.top_words(LABEL_WORDS)
-    return [f"{' '.join(words[topic])}  {topic}" for topic in order]
+    names = model.topic_names
+    return [f"{names[topic]}  {topic}" for topic in order]
 
 
 def _heat_map(shade: NDArray[np.floating], rows: Sequence[str], columns: Sequence[str] = ()) -> "Image":

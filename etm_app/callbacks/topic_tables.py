@@ -46,6 +46,7 @@ class TopicTables(OnEvaluations, Callback):
         self.export_embeddings = export_embeddings
         self.metrics: dict[str, float] = {}
         self.topics: list[Topic] = []
+        self.names: list[str] = []
         self.neighbors: dict[str, list[tuple[str, float]]] = {}
         self.unknown_queries: list[str] = []
         self.coherence: NDArray[np.float64] | None = None
@@ -90,6 +91,7 @@ class TopicTables(OnEvaluations, Callback):
         self.folder = folder
         self.survey = survey_of(model)
         self.topics = self._describe(model)
+        self.names = model.topic_names
         known = set(model.vocab or ())
         self.unknown_queries = [query for query in model.queries if query not in known]
         self.neighbors = {
@@ -98,7 +100,7 @@ class TopicTables(OnEvaluations, Callback):
         folder.mkdir(parents=True, exist_ok=True)
         write_topics(self.topics, folder)
         write_metrics(self.metrics, {name: definition_of(name) for name in self.metrics}, folder)
-        self._of_groups = [] if self.survey is None else write_groups(self.survey, model.known_vocab, folder)
+        self._of_groups = [] if self.survey is None else write_groups(self.survey, model, folder)
         state = (folder, fingerprint(model))
         if self.export_embeddings and self._exported != state:  # once where validate and test follow each other
             write_embeddings(model, folder)
@@ -130,6 +132,6 @@ class TopicTables(OnEvaluations, Callback):
         """Print topics, how they change, neighbours of the queries, and metrics with definitions."""
         show_topics(console, self.topics)
         if self.survey is not None and self.survey.by_period is not None:
-            show_changes(console, self.survey.by_period, self.topics)
+            show_changes(console, self.survey.by_period, self.names)
         show_neighbors(console, self.neighbors, self.unknown_queries)
         show_metrics(console, self.metrics, DEFINITIONS)

@@ -64,39 +64,40 @@ def write_topics(topics: Sequence[Topic], folder: Path) -> None:
         safe_cells(wide.select(*schema, *columns)).write_csv(path)
 
 
-def write_groups(survey: Survey, vocab: Sequence[str], folder: Path) -> list[str]:
+def write_groups(survey: Survey, model: ETM, folder: Path) -> list[str]:
     """Write the topics by label and by period, with a row for each and each topic, where the documents have such.
 
     Args:
         survey: What was found.
-        vocab: The V words.
+        model: Whose topics they are.
         folder: Where topics_by_label.csv, topics_by_period.csv and topic_words_by_period.csv are written.
 
     Returns:
         The names of those that are.
     """
     tables: dict[str, pl.DataFrame] = {}
+    topics = pl.DataFrame({"topic": range(len(model.alpha)), "name": model.topic_names})
     if survey.by_label is not None:
-        tables["topics_by_label.csv"] = _by_group(survey.by_label, "label")
+        tables["topics_by_label.csv"] = _by_group(survey.by_label, topics, "label")
     if (by_period := survey.by_period) is not None:
-        tables["topics_by_period.csv"] = _by_group(by_period, "period", start=by_period.starts)
-        tables["topic_words_by_period.csv"] = _words_by_period(by_period, vocab)
+        tables["topics_by_period.csv"] = _by_group(by_period, topics, "period", start=by_period.starts)
+        tables["topic_words_by_period.csv"] = _words_by_period(by_period, topics, model.known_vocab)
     for name, table in tables.items():
         with replacing(folder / name) as path:
             safe_cells(table).write_csv(path)
     return list(tables)
 
 
-def _by_group(found: Groups, kind: str, **more: Sequence[str]) -> pl.DataFrame:
+def _by_group(found: Groups, topics: pl.DataFrame, kind: str, **more: Sequence[str]) -> pl.DataFrame:
     groups = pl.DataFrame({kind: found.names, **more, "documents": found.documents})
-    topics = pl.DataFrame({"topic": range(len(found.shares))})
     return groups.join(topics, how="cross").with_columns(share=found.shares.T.ravel())
 
 
-def _words_by_period(found: OverTime, vocab: Sequence[str]) -> pl.DataFrame:
-    words = found.words
+def _words_by_period(found: OverTime, topics: pl.DataFrame, vocab: Sequence[str]) -> pl.DataFrame:
+    words = found.words.join(topics, on="topic", how="left", maintain_order="left")
     return words.select(
         "topic",
+        "name",
         period=pl.Series([found.names[period] for period in words["period"]], dtype=pl.String),
         change=pl.when(pl.col("score") > 0).then(pl.lit("gained")).otherwise(pl.lit("lost")),
         word=pl.Series([vocab[word] for word in words["word"]], dtype=pl.String),

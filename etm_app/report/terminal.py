@@ -15,7 +15,6 @@ from etm_app.report.tables import Topic, show_metric
 __all__ = ["make_console", "show_changes", "show_metrics", "show_neighbors", "show_topics"]
 
 NUM_CHANGES = 3  # topics that rise, and that fall
-NAME_WORDS = 3
 PIPE_WIDTH = 1_000  # characters: in a file no line is wrapped
 
 
@@ -40,7 +39,7 @@ def show_topics(console: Console, topics: Sequence[Topic]) -> None:
     _print(console, table)
 
 
-def show_changes(console: Console, found: OverTime, topics: Sequence[Topic]) -> None:
+def show_changes(console: Console, found: OverTime, names: Sequence[str]) -> None:
     """Print the topics that gain and lose most over time, in a line each, where they do by more than chance."""
     over = f"from the first to the last third of the documents ({found.names[0]} to {found.names[-1]})"
     changes = moves(found)
@@ -52,10 +51,7 @@ def show_changes(console: Console, found: OverTime, topics: Sequence[Topic]) -> 
         console.print(Text(f"No topic rises or falls by more than chance {over}.\n"), soft_wrap=True)
         return
     for way, own in ways.items():
-        shown = [
-            f"{topic} {' '.join(topics[topic].words[:NAME_WORDS])} ({early:.1%} to {late:.1%})"
-            for topic, early, late in own[:NUM_CHANGES]
-        ]
+        shown = [f"{topic} {names[topic]} ({early:.1%} to {late:.1%})" for topic, early, late in own[:NUM_CHANGES]]
         if shown:
             console.print(Text(f"{way} {over}: {'; '.join(shown)}"), soft_wrap=True)
     console.print()

@@ -140,6 +140,17 @@ def test_check_of_a_module_of_ones_own(tmp_path: Path, monkeypatch: pytest.Monke
     assert row_of(shown, "val")[4] == "4"  # the same documents
 
 
+def test_the_times_of_documents_are_told(tmp_path: Path, capsys: Out) -> None:
+    years = [f"{2000 + row % 3}" if row else "" for row in range(60)]
+    (tmp_path / "a.csv").write_text("text,t\n" + "".join(f"cats dogs birds,{year}\n" for year in years))
+    where = [f"--data.files={tmp_path / 'a.csv'}", f"--data.cache_dir={tmp_path / 'cache'}", "--data.time_column=t"]
+    for period, said in ((None, "3 periods of a year"), ("decade", "no periods")):
+        chosen = [] if period is None else [f"--data.period={period}"]
+        main(["check", "--data=TextDataModule", *where, *chosen, "--data.max_df=1.0", *SMALL])
+        shown = capsys.readouterr().out
+        assert f"Time: 2000-01-01 to 2002-01-01 (UTC); 1 of 60 documents have no time; {said}" in shown
+
+
 def test_mistakes_are_those_of_fit(run: Run, tmp_path: Path, capsys: Out) -> None:
     for args, name in (
         (["--data.num_topics=3"], "num_topics"),

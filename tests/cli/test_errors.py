@@ -73,6 +73,18 @@ ARGUMENTS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "unknown package": (["--data=DocstringsDataModule", '--data.packages=["nonesuch"]'], ["packages", "nonesuch"]),
     "unknown stop words": (["--data=DocstringsDataModule", "--data.stop_words=no/file"], ["stop_words", "no/file"]),
+    "unknown period": (
+        ["--data.time_column=t", "--data.files=x", "--data.period=hour"],
+        ["data.period", "hour", "week"],
+    ),
+    "period of no times": (
+        ["--data=TextDataModule", "--data.files=x", "--data.period=day"],
+        ["data.period: day", "--data.time_column"],
+    ),
+    "no form of times": (
+        ["--data=TextDataModule", "--data.files=x", "--data.time_column=t", "--data.time_format=%d.%q"],
+        ["data.time_format", "'%d.%q'", "strptime"],
+    ),
     "no word left": (
         ["--data=DocstringsDataModule", '--data.packages=["json"]', "--data.min_words=5", "--data.min_df=100000"],
         ["min_df", "100000"],

@@ -1,4 +1,5 @@
 import csv
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pytorch_lightning import Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
 from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from etm_app.callbacks.tensorboard import groups_image
+from etm_app.callbacks.tensorboard import TensorBoardTopics, groups_image
+from etm_app.callbacks.topic_tables import TopicTables
 from etm_app.data.corpus import BowCorpus, BowDataset
 from etm_app.model import ETM
 from etm_app.report import over_time as module
 from etm_app.report.content import describe
 from etm_app.report.over_time import Groups, OverTime, WordsOverTime, moves
 from etm_app.report.survey import Survey, survey
-from etm_app.report.tables import Topic, write_groups
+from etm_app.report.tables import write_groups
 from etm_app.report.terminal import show_changes
-from tests.planted import SPLITS, VOCAB, planted_counts
+from tests.planted import SPLITS, VOCAB, PlantedDataModule, planted_counts
 
 YEARS = [None if row % 11 == 0 else 2000 + row % 3 for row in range(len(SPLITS))]
 LABELS = [None if row % 7 == 0 else "abc"[row % 3] for row in range(len(SPLITS))]
@@ -202,24 +207,52 @@ def test_tables(tmp_path: Path, shown: tuple[ETM, BowCorpus, Survey]) -> None:
     model, _, found = shown
     by_period = found.by_period
     assert by_period is not None
-    names = write_groups(found, model.known_vocab, tmp_path)
+    names = write_groups(found, model, tmp_path)
     assert names == ["topics_by_period.csv", "topic_words_by_period.csv"]
     table = pl.read_csv(tmp_path / names[0])
-    assert table.columns == ["period", "start", "documents", "topic", "share"]
+    assert table.columns == ["period", "start", "documents", "topic", "name", "share"]
     assert table["start"].to_list()[::4] == [f"{year}-01-01" for year in range(2000, 2008)]
     np.testing.assert_allclose(table["share"].to_numpy().reshape(8, 4), by_period.shares.T)
     with (tmp_path / names[1]).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [*rows[0]] == ["topic", "period", "change", "word", "score", "share", "elsewhere"]
+    assert [*rows[0]] == ["topic", "name", "period", "change", "word", "score", "share", "elsewhere"]
     assert {row["word"] for row in rows} == {"w00", "'=new"}  # no formula for a spreadsheet
     assert all((float(row["score"]) > 0) == (row["change"] == "gained") for row in rows)
 
 
+class Timed(PlantedDataModule):
+    """The planted corpus with labels and times."""
+
+    def build(self) -> BowCorpus:
+        return corpus(labels=LABELS, times=YEARS)
+
+
+def test_what_a_run_leaves(tmp_path: Path) -> None:
+    tables = TopicTables()
+    trainer = Trainer(
+        accelerator="cpu", logger=TensorBoardLogger(tmp_path), callbacks=[tables, TensorBoardTopics()],
+        enable_progress_bar=False,
+    )  # fmt: skip
+    trainer.validate(etm(), Timed(), verbose=False)
+    assert tables.folder is not None
+    assert tables.written()[3:-1] == ["topics_by_label.csv", "topics_by_period.csv", "topic_words_by_period.csv"]
+    assert all((tables.folder / name).is_file() for name in tables.written())
+    (events,) = tmp_path.rglob("events.out.tfevents.*")
+    images = EventAccumulator(str(events)).Reload().Tags()["images"]
+    assert set(images) == {"topic_similarity", "topics_by_period", "topics_by_label"}
+    console = Console(width=200, file=StringIO())
+    tables.show(console)
+    assert "(2000 to 2002)" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
 def test_a_table_by_label(tmp_path: Path) -> None:
-    found = surveyed(etm(), corpus(labels=[f"={label}" if label else None for label in LABELS]))
-    assert write_groups(found, VOCAB, tmp_path) == ["topics_by_label.csv"]
+    model = etm()
+    model.name_topics({2: "=2"})
+    found = surveyed(model, corpus(labels=[f"={label}" if label else None for label in LABELS]))
+    assert write_groups(found, model, tmp_path) == ["topics_by_label.csv"]
     table = pl.read_csv(tmp_path / "topics_by_label.csv")
-    assert table.columns == ["label", "documents", "topic", "share"]
+    assert table.columns == ["label", "documents", "topic", "name", "share"]
+    assert table["name"].to_list()[:4] == [*model.topic_names[:2], "'=2", model.topic_names[3]]
     assert set(table["label"]) == {"'=a", "'=b", "'=c"}
     assert table.group_by("label").agg(pl.col("share").sum())["share"].to_list() == pytest.approx([1, 1, 1])
 
@@ -250,14 +283,14 @@ def test_the_page_has_them(shown: tuple[ETM, BowCorpus, Survey]) -> None:
 def test_terminal(shown: tuple[ETM, BowCorpus, Survey], capsys: pytest.CaptureFixture[str]) -> None:
     by_period = shown[2].by_period
     assert by_period is not None
-    topics = [Topic(topic, None, None, [f"word{topic}"], [1.0], [1.0]) for topic in range(4)]
+    names = [f"word{topic}" for topic in range(4)]
     console = Console(width=300)
-    show_changes(console, by_period, topics)
+    show_changes(console, by_period, names)
     rising, falling, *_ = capsys.readouterr().out.splitlines()
     assert rising.startswith("Rising from the first to the last third of the documents (2000 to 2007): 0 word0 (")
     assert all(f"{topic} word{topic} (" in falling for topic in (1, 2, 3))
     same = OverTime(["a", "b"], np.array([50, 50]), np.full((4, 2), 0.25), "year", [], pl.DataFrame())
-    show_changes(console, same, topics)
+    show_changes(console, same, names)
     assert capsys.readouterr().out.startswith("No topic rises or falls by more than chance from the first")
 
 
