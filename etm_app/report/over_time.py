@@ -7,6 +7,7 @@ import polars as pl
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
+from scipy.special import erfc
 from torch import Tensor
 
 from etm_app.data.batch import BowBatch
@@ -21,8 +22,8 @@ NUM_WORDS = 50  # of a topic that are followed: so many by relevance, and by pro
 MAX_FOLLOWED = 1 << 22  # numbers of words, topics and periods: 32 MB, twice
 AT_ONCE = 1 << 21  # words of documents, once for each topic that they are followed in
 PRIOR_TOKENS = 100.0  # what the topic's own words weigh against those of a period
-MIN_SCORE = 3.5  # standard errors of a word, of which many are looked at
-MIN_MOVE = 3.0  # of a topic's share
+MIN_MOVE = 3.0  # standard errors of a topic's share
+FALSE_DISCOVERIES = 0.05  # of the words that are found
 LEAST, ROUNDING = 1e-9, 1e-5  # tokens that are none; and of float32, by which a topic's words may miss its tokens
 MAX_CHANGES = 10  # words that a topic gains in a period, and that it loses
 
@@ -161,12 +162,12 @@ class WordsOverTime:
         order = np.argsort(words, kind="stable")
         self._one_topic = model.e_step is not None and not model.e_step.several
         with torch.no_grad():
-            self._beta: Tensor = model.topics()  # [V, K]
+            self._beta: Tensor = model.topics().float()  # [V, K]
         # Pairs of a word and a topic that it is followed in, sorted by word.
         self.words = words[order]
         self.topics = np.repeat(np.arange(num_topics), [len(own) for own in followed])[order]
         self._first = np.searchsorted(self.words, np.arange(model.vocab_size + 1))
-        self._beta_of_pair = self._beta[self.words, self.topics].double().cpu().numpy()
+        self._beta_of_pair = self._beta[self.words, self.topics].cpu().double().numpy()
         self.counts = np.zeros((num_periods, len(words)))
         self.squares = np.zeros((num_periods, len(words)))
         self.tokens = np.zeros((num_periods, num_topics))
@@ -185,8 +186,8 @@ class WordsOverTime:
         else:
             counts = counts / dots(batch, theta, self._beta).clamp(min=MIN_PROBABILITY)
             tokens = theta * sum_words(batch, counts, self._beta)
-        self.tokens += indicators(codes, len(self.tokens)).T @ tokens.double().cpu().numpy()
-        words, weights = batch.indices.cpu().numpy(), counts.double().cpu().numpy()
+        self.tokens += indicators(codes, len(self.tokens)).T @ tokens.cpu().double().numpy()
+        words, weights = batch.indices.cpu().numpy(), counts.cpu().double().numpy()
         documents = np.repeat(np.arange(len(codes)), batch.indptr.diff().cpu().numpy())
         number = np.diff(self._first)[words]  # pairs of each
         (used,) = np.nonzero((number > 0) & (codes[documents] >= 0))
@@ -219,12 +220,17 @@ class WordsOverTime:
 
         It is in standard errors, so that a period with few documents does not shout. Where a document d has y_d > 1 of
         the word, Σ y_d² is larger than the y of a Poisson distribution, which the paper assumes: words come in bursts.
+        As many words and periods are looked at, those are kept of which `FALSE_DISCOVERIES` are there by chance
+        (Benjamini, Hochberg 1995, "Controlling the False Discovery Rate").
 
         Returns:
             ``topic``, ``period`` and ``word`` by number, ``score`` (above 0: gained), and the word's ``share`` of the
             topic's tokens in the period and ``elsewhere``: up to `MAX_CHANGES` of a topic and period that are gained,
-            and as many that are lost, by at least `MIN_SCORE`, sorted by topic, period and score.
+            and as many that are lost, sorted by topic, period and score.
         """
+        # Imported here: it takes long, and only documents with times need it.
+        from scipy.stats import false_discovery_control
+
         of_topic = self.tokens[:, self.topics]  # n, [P, pairs]
         all_words, all_tokens = self.counts.sum(axis=0), of_topic.sum(axis=0)
         whole = np.maximum(all_tokens, LEAST)
@@ -238,7 +244,8 @@ class WordsOverTime:
             variance.append((np.maximum(words, burst) + prior) / own**2)
         score = (log_odds[0] - log_odds[1]) / np.sqrt(variance[0] + variance[1])
         score[:, all_words > (1 - ROUNDING) * whole] = 0  # a topic of one word cannot change
-        periods, pairs = np.nonzero(np.abs(score) >= MIN_SCORE)
+        chance = false_discovery_control(erfc(np.abs(score) / np.sqrt(2)).ravel())
+        periods, pairs = np.nonzero(chance.reshape(score.shape) <= FALSE_DISCOVERIES)
         share, other = (
             words[periods, pairs] / np.maximum(tokens[periods, pairs], LEAST)
             for words, tokens in ((self.counts, of_topic), elsewhere)

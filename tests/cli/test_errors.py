@@ -74,7 +74,7 @@ ARGUMENTS: dict[str, tuple[list[str], list[str]]] = {
     "unknown package": (["--data=DocstringsDataModule", '--data.packages=["nonesuch"]'], ["packages", "nonesuch"]),
     "unknown stop words": (["--data=DocstringsDataModule", "--data.stop_words=no/file"], ["stop_words", "no/file"]),
     "unknown period": (
-        ["--data.time_column=t", "--data.files=x", "--data.period=hour"],
+        ["--data=TextDataModule", "--data.files=x", "--data.time_column=t", "--data.period=hour"],
         ["data.period", "hour", "week"],
     ),
     "period of no times": (

@@ -56,7 +56,7 @@ def in_pieces(chunk: int, model: ETM, of: BowCorpus) -> Survey:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("etm_app.data.corpus.DOCUMENTS_AT_ONCE", chunk)
         patch.setattr(module, "AT_ONCE", chunk)
-        patch.setattr(module, "MIN_SCORE", 0.0)
+        patch.setattr(module, "FALSE_DISCOVERIES", 1.0)
         patch.setattr(module, "MAX_CHANGES", 1_000)
         return surveyed(model, of)
 
