@@ -12,8 +12,8 @@ from pytorch_lightning.utilities import rank_zero_info
 from etm_app.errors import UserError
 
 __all__ = [
-    "TIME", "Period", "Periods", "as_times", "check_time_format", "expected_form", "periods_of", "read_times",
-    "said_of_times",
+    "TIME", "Period", "Periods", "as_times", "check_time_format", "check_time_type", "expected_form", "periods_of",
+    "read_times", "said_of_times",
 ]  # fmt: skip
 
 Period = Literal["decade", "year", "quarter", "month", "week", "day"]  # the finest last
@@ -56,6 +56,16 @@ def check_time_format(format: str) -> None:
         ) from error
     if year != moment.year:
         raise UserError(f"data.time_format: {format!r} tells no year; expected one: %Y, or %y.")
+
+
+def check_time_type(type: pl.DataType, column: str, source: object) -> None:
+    """Refuse a column that cannot hold times.
+
+    Raises:
+        UserError: It is one.
+    """
+    if not (type.is_numeric() or isinstance(type, pl.String | pl.Categorical | pl.Enum | pl.Date | pl.Datetime)):
+        raise UserError(f"data.time_column: {column} of {source} holds {type}; expected dates, times or texts.")
 
 
 def expected_form(format: str | None) -> str:

@@ -190,6 +190,19 @@ def test_every_format_gives_the_same_times(tmp_path: Path, name: str) -> None:
     assert "time" not in without.corpus.documents.columns
 
 
+@pytest.mark.parametrize("values", [[[1], [2], [3], [4]], [dt.timedelta(1)] * 4, [True, False, None, None]])
+def test_columns_that_hold_no_times(tmp_path: Path, values: list[Any]) -> None:
+    texts(t=values, document=list("abcd")).write_parquet(path := tmp_path / "a.parquet")
+    (tmp_path / "counts.csv").write_text("document,term,count\na,cats,1\n")
+    options: dict[str, Any] = {"time_column": "t", "cache_dir": tmp_path / "cache"}
+    for data in (
+        TextDataModule(str(path), **options),
+        CountsDataModule(tmp_path / "counts.csv", documents=path, **options),
+    ):
+        with pytest.raises(UserError, match=r"data.time_column: t of .*a.parquet holds .*; expected dates"):
+            _ = data.corpus
+
+
 def test_rows_whose_time_cannot_be_read(tmp_path: Path) -> None:
     texts(t=["2024", "soon", "", "2023"]).write_csv(tmp_path / "a.csv")
     options = {**SETTINGS, "time_column": "t", "cache_dir": tmp_path / "cache"}

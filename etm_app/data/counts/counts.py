@@ -19,7 +19,7 @@ from etm_app.data.counts.formats import CountFile, Entries, LongTable, MatrixMar
 from etm_app.data.counts.paper_files import read_paper_files
 from etm_app.data.datamodule import TimedDataModule
 from etm_app.data.splits import check_fractions, draw_splits
-from etm_app.data.times import read_times, said_of_times
+from etm_app.data.times import check_time_type, read_times, said_of_times
 from etm_app.data.vocabulary import read_vocab
 from etm_app.errors import UserError
 from etm_app.files import is_among
@@ -241,6 +241,7 @@ class CountsDataModule(TimedDataModule):
                     f"data.time_column: {path} has no column {self.time_column!r}; expected one of "
                     f"{', '.join(table.columns)}."
                 )
+            check_time_type(table.schema[self.time_column], self.time_column, path)
             given = table[self.time_column].cast(pl.String)
             times = [read_times(given, f"data.time_column: {path}", self.time_format)]
             rank_zero_info(f"Time: {said_of_times(times[0])}.")

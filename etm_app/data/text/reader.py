@@ -27,6 +27,7 @@ from etm_app.data.text.sources import (
     streamed,
     text_files,
 )
+from etm_app.data.times import check_time_type
 from etm_app.errors import UserError
 
 __all__ = ["FORMATS", "TextReader"]
@@ -216,6 +217,8 @@ class TextReader(Reading):
         text = self.columns["text"]
         if not isinstance(schema[text], pl.String | pl.Categorical | pl.Enum):
             raise UserError(f"data.text_column: {text} of {source} holds {schema[text]}; expected strings.")
+        if (time := self.columns.get("time")) is not None:
+            check_time_type(schema[time], time, source)
         for frame in streamed(scan.select(self.wanted())):
             yield self.numbered(frame)
 
