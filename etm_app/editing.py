@@ -1,22 +1,33 @@
-"""What a user changes of a model by hand, and how it is kept: names of topics, and the model as a file."""
+"""What a user changes of a trained model by hand: names, number and order of topics; and how it is kept."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from pytorch_lightning import __version__ as lightning_version  # type: ignore[attr-defined]  # not in its __all__
+from torch import Tensor
+from typing_extensions import Self
 
-from etm_app.checkpoint.content import read_checkpoint
+from etm_app.checkpoint.content import OF_TOPICS, hyperparameters, read_checkpoint
 from etm_app.checkpoint.files import CheckpointFiles
 from etm_app.errors import UserError
 from etm_app.evaluation import EvaluatedModel
-from etm_app.topic_names import check_names
+from etm_app.nn.merging import nearest_topic, topic_tree
+from etm_app.topic_names import MAX_NAME, check_names
 
 __all__ = ["EditedModel"]
 
 
 class EditedModel(EvaluatedModel):
-    """A model whose topics can be named, and that can be written to a file."""
+    """A model whose topics can be named, merged and ordered, and that can be written to a file.
+
+    Attributes:
+        unmerged: Where topics were merged or ordered, what `unmerge` gives back: ``state`` of the topics,
+            ``topic_names`` and ``seed_topics``.
+    """
+
+    unmerged: dict[str, Any] | None
 
     def name_topics(self, names: Mapping[int, str | None]) -> None:
         """Give topics names, by which everything that shows topics calls them.
@@ -30,6 +41,157 @@ class EditedModel(EvaluatedModel):
         new = {topic: name for topic, name in {**self.given_names, **names}.items() if name is not None}
         check_names(new, len(self.alpha), "name_topics")
         self.given_names = new
+
+    def merge_suggestions(self, num_topics: int | None = None) -> list[list[int]]:
+        """Groups of topics that are alike, the most alike first, to be merged: by Ward's tree of the report's map.
+
+        Args:
+            num_topics: How many topics there are to be then; by default the pairs that have each other nearest.
+
+        Raises:
+            UserError: There are to be fewer than one, or more than there are.
+        """
+        from scipy.cluster.hierarchy import to_tree
+
+        most = len(self.alpha)
+        if num_topics is not None and not 1 <= num_topics <= most:
+            raise UserError(f"merge_suggestions: num_topics {num_topics}; expected a number from 1 to {most}.")
+        if most < 2:
+            return []
+        _, nodes = to_tree(topic_tree(self.alpha.float().cpu().numpy()), rd=True)
+        joins = [node for node in nodes if not node.is_leaf()]  # the nearest first
+        if num_topics is None:
+            return [sorted(node.pre_order()) for node in joins if node.get_count() == 2]
+        groups: list[set[int]] = []
+        for node in joins[: most - num_topics]:
+            members = set(node.pre_order())
+            groups = [group for group in groups if not group <= members] + [members]
+        return [sorted(group) for group in groups]
+
+    def merge(self, groups: Sequence[Sequence[int]]) -> Self:
+        """A model in which each group of topics is one topic.
+
+        Its embedding is the one whose words are nearest to those of the group together, weighed by size (least
+        Kullback-Leibler divergence, word embeddings unchanged), and its size is their sum. It stands where the first of
+        them stood, and is called by the names that they were given. `unmerge` gives the topics back; seed words hold
+        none of the new model's.
+
+        Args:
+            groups: Numbers of topics, two or more in each, none in two groups.
+
+        Returns:
+            Another model; this one stays as it is. Documents that come with embeddings get the mean of the group's
+            weights for them.
+
+        Raises:
+            UserError: There is no such topic, one is in two groups or alone; or the model has an encoder, whose theta
+                of several topics cannot be made that of one.
+        """
+        e_step, num_topics = self.e_step, len(self.alpha)
+        if e_step is None:
+            raise UserError(
+                "merge: an encoder's theta of several topics cannot be made that of one; expected a model of inference "
+                "mixture or mixed_membership."
+            )
+        members = [topic for group in groups for topic in group]
+        _check_topics(members, num_topics, "merge")
+        if any(len(group) < 2 for group in groups):
+            raise UserError("merge: a group of one topic or none; expected two or more in each.")
+        parts = [sorted(group) for group in groups] + [[topic] for topic in {*range(num_topics)} - {*members}]
+        parts.sort()
+        share = e_step.log_prior().exp().detach()
+        state = {name: tensor[[part[0] for part in parts]] for name, tensor in self._of_topics().items()}
+        rho, beta = self.rho.double().cpu().numpy(), self.beta.double()
+        for number, part in enumerate(parts):
+            if len(part) == 1:
+                continue
+            weight = (share[part] / share[part].sum()).to(beta)
+            start = weight @ self.alpha[part].double()
+            merged = nearest_topic((weight @ beta[part]).cpu().numpy(), rho, start.cpu().numpy())
+            state["topics.alpha"][number] = torch.from_numpy(merged)
+            state["e_step.size"][number] = e_step.size[part].detach().logsumexp(0)
+            if e_step.from_vectors is not None:
+                state["e_step.from_vectors"][number] = weight @ e_step.from_vectors[part].detach().double()
+            if "anchor.alpha" in state:
+                state["anchor.alpha"][number] = state["topics.alpha"][number]
+        names = {number: self._name_of(part, share) for number, part in enumerate(parts)}
+        return self._with(state, {number: name for number, name in names.items() if name}, self._before())
+
+    def reorder(self, order: Sequence[int] | Literal["size"]) -> Self:
+        """A model with its topics in another order; `unmerge` gives them back as they were.
+
+        Args:
+            order: The numbers of all topics, that of the new topic 0 first; or ``size``: the largest first.
+
+        Returns:
+            Another model; this one stays as it is. Seed words hold none of its topics.
+
+        Raises:
+            UserError: A topic is missing, repeats or is none; or the sizes are not known, as with an encoder.
+        """
+        if isinstance(order, str):
+            if order != "size" or self.e_step is None:
+                raise UserError(
+                    f"reorder: {order!r}; expected numbers of topics, or 'size' for a model without encoder."
+                )
+            order = self.e_step.size.detach().argsort(descending=True, stable=True).tolist()
+        order = list(order)
+        _check_topics(order, len(self.alpha), "reorder")
+        if len(order) < len(self.alpha):
+            raise UserError(f"reorder: {len(order)} topics; expected all {len(self.alpha)} in their new order.")
+        # An encoder's last layer gives mean and variance of each topic, one after the other.
+        state = {
+            name: tensor.view(-1, len(order), *tensor.shape[1:])[:, order].flatten(0, 1)
+            for name, tensor in self._of_topics().items()
+        }
+        names = {order.index(topic): name for topic, name in self.given_names.items()}
+        return self._with(state, names, self._before())
+
+    def unmerge(self) -> Self:
+        """The model with the topics that it had before any of them were merged or put into another order.
+
+        Raises:
+            UserError: They were not; or the model was trained since.
+        """
+        if self.unmerged is None:
+            raise UserError("unmerge: no topics were merged or reordered since the model was trained.")
+        before = self.unmerged
+        return self._with(before["state"], before["topic_names"], None, before["seed_topics"])
+
+    def _of_topics(self) -> dict[str, Tensor]:
+        """Copies of all that the model has for each topic."""
+        own = self.state_dict()
+        return {name: own[name].detach().clone() for name in OF_TOPICS if name in own and own[name].numel()}
+
+    def _before(self) -> dict[str, Any]:
+        of = {"topic_names": dict(self.given_names), "seed_topics": self.hparams.get("seed_topics")}
+        return self.unmerged or {"state": self._of_topics(), **of}
+
+    def _name_of(self, part: Sequence[int], share: Tensor) -> str | None:
+        """The given names of several topics, the largest first, as far as there is room."""
+        largest_first = sorted(part, key=lambda topic: -float(share[topic]))
+        given = [self.given_names[topic] for topic in largest_first if topic in self.given_names]
+        while len(name := " / ".join(given)) > MAX_NAME:
+            given.pop()
+        return name or None
+
+    def _with(
+        self,
+        state: Mapping[str, Tensor],
+        names: Mapping[int, str],
+        unmerged: dict[str, Any] | None,
+        seed_topics: dict[str, list[str]] | None = None,
+    ) -> Self:
+        """A model with other topics, and else the same."""
+        given = hyperparameters({"hyper_parameters": self.hparams})
+        given |= {"num_topics": len(state["topics.alpha"]), "seed_topics": seed_topics}
+        own = {name: getattr(self, name) for name in ("optimizer", "lr_scheduler", "queries")}
+        model = type(self)(**given, **own)
+        model.load_state_dict({**self.state_dict(), **state})
+        for name in ("vocab", "analyzer", "data_digest", "training_set"):
+            setattr(model, name, getattr(self, name))
+        model.given_names, model.unmerged = dict(names), unmerged
+        return model.to(self.rho.device).train(self.training)
 
     def save(self, path: str | Path) -> None:
         """Write the model as a checkpoint, which ``load_from_checkpoint`` and every command take.
@@ -67,3 +229,12 @@ class EditedModel(EvaluatedModel):
         }
         self.on_save_checkpoint(checkpoint)
         CheckpointFiles("path").save_checkpoint(checkpoint, path)
+
+
+def _check_topics(topics: Sequence[int], num_topics: int, argument: str) -> None:
+    """Refuse numbers of no topic, and those that repeat."""
+    for place, topic in enumerate(topics):
+        if type(topic) is not int or not 0 <= topic < num_topics:
+            raise UserError(f"{argument}: topic {topic!r:.80}; expected numbers from 0 to {num_topics - 1}.")
+        if topic in topics[:place]:
+            raise UserError(f"{argument}: topic {topic} is there twice; expected each topic once.")

@@ -23,8 +23,10 @@ from etm_app.errors import UserError
 from etm_app.metrics.elbo import Elbo
 from etm_app.nn.anchor import Anchor
 from etm_app.nn.encoder import Activation
+from etm_app.nn.seeds import SeedWords
 from etm_app.nn.topics import Topics
-from etm_app.start import choose_inference, place_embeddings, read_vectors
+from etm_app.seeds import find_words, read_seeds
+from etm_app.start import choose_inference, place_embeddings, read_vectors, warn_of_seeds
 from etm_app.topic_model import Inference
 
 __all__ = ["ETM"]
@@ -68,6 +70,9 @@ class ETM(EditedModel):
             GloVe, fastText ``.vec``, each also as ``.gz``, or ``.npz`` with ``words`` and ``vectors``. Set rho_size to
             their dimensions. A warm start sets their length to embedding_scale and places the topics among them.
         document_embeddings_size: E of the documents' embeddings, 0 without; the command line takes it from the data.
+        seed_topics: Words that the first topics are to be about, by the topic's name: {sport: [team, game], space:
+            [orbit, nasa]}, or a YAML file of such. They stay among the first ten words of their topic, or as many as
+            they are; the other topics are free.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class ETM(EditedModel):
         queries: list[str] = [],  # noqa: B006 - shown by --help, never changed
         embeddings: Path | None = None,
         document_embeddings_size: NonNegativeInt = 0,
+        seed_topics: dict[str, list[str]] | Path | None = None,
     ) -> None:
         sizes = {"num_topics": num_topics, "t_hidden_size": t_hidden_size, "rho_size": rho_size}
         for name, size in {**sizes, "vocab_size": vocab_size}.items():
@@ -99,6 +105,7 @@ class ETM(EditedModel):
         super().__init__(num_topics, document_embeddings_size)
         # What only matters while running stays out of checkpoints, where it would overrule the command line.
         self.save_hyperparameters(ignore=["optimizer", "lr_scheduler", "queries", "embeddings"])
+        self.seed_topics = self.hparams["seed_topics"] = read_seeds(seed_topics, num_topics)
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.queries = queries
@@ -110,13 +117,15 @@ class ETM(EditedModel):
         self.infer_by(inference)
         self.topics = Topics(vocab_size, num_topics, rho_size, train_embeddings)
         self.anchor = Anchor(anchor)
+        self.seed_words = SeedWords()
         # Whether training has begun: embeddings that were placed, or learned, are not placed again.
         self.register_buffer("placed", torch.tensor(False))
         self.register_buffer("log_frequency", torch.zeros(vocab_size))
         self.register_load_state_dict_pre_hook(take_old_names)  # type: ignore[no-untyped-call]
         self.vocab_size = vocab_size
         self.vocab: list[str] | None = None
-        self.given_names: dict[int, str] = {}
+        self.given_names = dict(enumerate(self.seed_topics))
+        self.unmerged: dict[str, Any] | None = None
         self.analyzer: dict[str, Any] | None = None  # how texts become words of the vocabulary: Analyzer's settings
         self.train_elbo = Elbo()
         self.data_digest: str | None = None  # of the documents that it is trained on and chosen by
@@ -153,15 +162,20 @@ class ETM(EditedModel):
 
     def on_fit_start(self) -> None:
         """Place the embeddings, once in a model's life; here it is known what a checkpoint has restored."""
+        self.unmerged = None  # topics change from here on
         if self.inference == "auto":
             held_out = held_out_set(getattr(self.trainer, "datamodule", None), self.vocab_size)
             self._held_out = self.training_set if held_out is None else held_out
         if self.training_set is not None:
             self.take_frequencies(self.training_set.token_counts())
+        found = find_words(self.seed_topics, self.known_vocab)
+        self.seed_words.hold(seeds := [list(numbers.values()) for numbers in found.values()])
         if not self.placed:
+            warn_of_seeds(self.seed_topics, found, self.training_set)
             given = read_vectors(self.embeddings, self.known_vocab, self.rho.shape[1])
             corpus = self.training_set if self.warm_start else None
-            place_embeddings(self, corpus, given, self.embedding_scale, self._seed, self.trainer.strategy.broadcast)
+            broadcast = self.trainer.strategy.broadcast
+            place_embeddings(self, corpus, given, self.embedding_scale, self._seed, broadcast, seeds)
             self.placed.fill_(True)
 
     def on_train_epoch_start(self) -> None:
@@ -178,6 +192,8 @@ class ETM(EditedModel):
         self.train_elbo.update(-likelihood, kl, batch.num_nonempty)
         explained = None if self.e_step is not None and not self.e_step.several else likelihood.detach()
         penalty: Tensor = self.anchor(self.topics.rho, self.topics.alpha, batch, explained)
+        if self.seed_topics:
+            penalty = penalty + self.seed_words(self.topics, self.log_frequency, self.relevance)
         return (kl - likelihood) / max(batch.num_nonempty, 1) + penalty
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -202,6 +218,7 @@ class ETM(EditedModel):
         checkpoint["vocab"] = self.vocab
         checkpoint["analyzer"] = self.analyzer
         checkpoint["topic_names"] = dict(self.given_names)
+        checkpoint["unmerged"] = self.unmerged
         checkpoint["data_digest"] = self.data_digest
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -214,7 +231,7 @@ class ETM(EditedModel):
         check_checkpoint_vocab(checkpoint["vocab"], self.vocab)
         self.vocab = checkpoint["vocab"]
         self.analyzer = checkpoint.get("analyzer") or self.analyzer
-        self.given_names = checkpoint.get("topic_names") or {}
+        self.given_names, self.unmerged = checkpoint.get("topic_names") or {}, checkpoint.get("unmerged")
         self.infer_by(hyperparameters(checkpoint)["inference"])
         if self._trainer is not None:
             check_state(checkpoint, self.trainer, self)
@@ -240,7 +257,7 @@ class ETM(EditedModel):
         checkpoint = read_checkpoint(checkpoint_path, cls)
         model = cls(**{**hyperparameters(checkpoint), **kwargs})
         model.vocab, model.analyzer = checkpoint["vocab"], checkpoint.get("analyzer")
-        model.given_names = checkpoint.get("topic_names") or {}
+        model.given_names, model.unmerged = checkpoint.get("topic_names") or {}, checkpoint.get("unmerged")
         model.data_digest = checkpoint.get("data_digest")
         model.load_state_dict(checkpoint["state_dict"])
         return model.to(map_location)

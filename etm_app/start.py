@@ -1,6 +1,6 @@
 """Where a model starts: its embeddings at pre-trained vectors or where the corpus puts them, and its inference."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from etm_app.errors import UserError
 from etm_app.evaluation import EvaluatedModel
 from etm_app.metrics.perplexity import Perplexity
 from etm_app.nn.warm_start import MAX_DOCUMENTS, warm_start
+from etm_app.seeds import contradictions, unknown_words
 from etm_app.topic_model import Inference, TopicModel
 
-__all__ = ["choose_inference", "place_embeddings", "read_vectors"]
+__all__ = ["choose_inference", "place_embeddings", "read_vectors", "warn_of_seeds"]
 
 CHOICES: tuple[Inference, Inference] = ("mixture", "mixed_membership")
 CHOOSING = 2_000  # documents that the inference is chosen by
@@ -64,6 +65,7 @@ def place_embeddings(
     scale: float,
     seed: int,
     broadcast: Callable[[Any], Any],
+    seeds: Sequence[Sequence[int]] = (),
 ) -> None:
     """Place the word and topic embeddings of a new model, and its anchor there.
 
@@ -74,6 +76,7 @@ def place_embeddings(
         scale: Length of the embeddings at a warm start.
         seed: Of the warm start.
         broadcast: Gives all processes what the first one has.
+        seeds: Words, by their numbers, that the first topics are to be about.
     """
     if given is not None:
         rank_zero_info(f"Embeddings: {given.coverage} in {given.path}")
@@ -83,7 +86,7 @@ def place_embeddings(
         counts, vectors = sample.counts(), sample.vectors()
         num_topics, rho_size = model.topics.alpha.shape
         directions = None if given is None else given.directions()
-        start = warm_start(counts, num_topics, rho_size, scale, seed % 2**32, directions, vectors)
+        start = warm_start(counts, num_topics, rho_size, scale, seed % 2**32, directions, vectors, seeds)
         # All processes take the first one's: arithmetic on several machines need not agree to the last bit.
         rho, alpha = map(torch.from_numpy, broadcast(start))
         model.topics.place(rho, alpha)
@@ -94,6 +97,23 @@ def place_embeddings(
         model.anchor.place(model.rho, model.alpha, *frequencies)
     elif given is None and not model.topics.rho.requires_grad:
         rank_zero_warn("train_embeddings: false without a warm start; the word embeddings rho stay random.")
+
+
+def warn_of_seeds(
+    seeds: Mapping[str, Sequence[str]], found: Mapping[str, Mapping[str, int]], training_set: BowDataset | None
+) -> None:
+    """Say which words of the seeds are not known, and which the documents do not have together.
+
+    Args:
+        seeds: Words by name.
+        found: The numbers of those that are in the vocabulary.
+        training_set: The documents.
+    """
+    said = unknown_words(seeds, found)
+    if seeds and training_set is not None:
+        said += contradictions(found, training_set.sample(MAX_DOCUMENTS).counts())
+    for sentence in said:
+        rank_zero_warn(sentence)
 
 
 def read_vectors(path: Path | None, vocab: list[str], rho_size: int) -> Embeddings | None:

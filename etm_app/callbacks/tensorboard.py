@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TensorBoardTopics", "groups_image", "similarity_image"]
 
-LABEL_WORDS = 3
 IMAGE_SIZE = 1_000  # pixels that the cells of the heat map share, a side
 MAX_CELL = 40
 MAX_COLUMNS = IMAGE_SIZE
@@ -52,8 +51,11 @@ class TensorBoardTopics(OnEvaluations, Callback):
     def on_evaluated(self, trainer: Trainer, model: ETM, split: str) -> None:
         """Log the topics as text."""
         for logger in _loggers(trainer):
-            rows = [f"| {topic} | {' '.join(words)} |" for topic, words in enumerate(model.top_words(self.num_words))]
-            text = "\n".join(["| topic | words |", "|---|---|", *rows])
+            rows = [
+                f"| {topic} | {model.given_names.get(topic, '')} | {' '.join(words)} |"
+                for topic, words in enumerate(model.top_words(self.num_words))
+            ]
+            text = "\n".join(["| topic | name | words |", "|---|---|---|", *rows])
             logger.experiment.add_text(f"{split}_topics", text, trainer.global_step)
 
     def on_measured(self, trainer: Trainer, model: ETM) -> None:
@@ -95,7 +97,7 @@ class TensorBoardTopics(OnEvaluations, Callback):
         metadata = pl.DataFrame(
             {
                 "label": [vocab[word] for word in words]
-                + [f"topic {topic}: {' '.join(top)}" for topic, top in enumerate(model.top_words(LABEL_WORDS))],
+                + [f"topic {topic}: {name}" for topic, name in enumerate(model.topic_names)],
                 "kind": ["word"] * len(words) + ["topic"] * len(beta),
                 # The topic that a word most likely comes from where it is seen: p(k | v) ~ share_k beta_kv.
                 "topic": np.concatenate(((shares[:, None] * beta[:, words]).argmax(axis=0), np.arange(len(beta)))),

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from jsonargparse.typing import PositiveInt
 from numpy.typing import NDArray
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 
 from etm_app.callbacks.evaluation import OnEvaluations
@@ -16,6 +16,7 @@ from etm_app.model import ETM
 from etm_app.report.survey import Survey, fingerprint, survey_of
 from etm_app.report.tables import Topic, write_embeddings, write_groups, write_metrics, write_topics
 from etm_app.report.terminal import show_changes, show_metrics, show_neighbors, show_topics
+from etm_app.topic_names import read_names
 
 __all__ = ["TopicTables"]
 
@@ -34,26 +35,50 @@ class TopicTables(OnEvaluations, Callback):
     Args:
         num_words: Words shown of each topic.
         num_neighbors: Nearest words shown of each of the model's queries.
+        names: File with names of topics, in place of those that the model has: a CSV with columns ``topic`` and
+            ``name``, or YAML of lines ``3: space``. Everything shows them, and checkpoints that are saved keep them.
         export_embeddings: Whether to write the embeddings of words and topics too: rho.parquet, alpha.parquet, and both
             in word2vec's text format as embeddings.txt. They take about ten bytes a number.
     """
 
     def __init__(
-        self, num_words: PositiveInt = 10, num_neighbors: PositiveInt = 8, export_embeddings: bool = False
+        self,
+        num_words: PositiveInt = 10,
+        num_neighbors: PositiveInt = 8,
+        names: Path | None = None,
+        export_embeddings: bool = False,
     ) -> None:
         self.num_words = num_words
+        self.names = names
         self.num_neighbors = num_neighbors
         self.export_embeddings = export_embeddings
         self.metrics: dict[str, float] = {}
         self.topics: list[Topic] = []
-        self.names: list[str] = []
+        self.named = False
         self.neighbors: dict[str, list[tuple[str, float]]] = {}
         self.unknown_queries: list[str] = []
         self.coherence: NDArray[np.float64] | None = None
         self.survey: Survey | None = None
         self.folder: Path | None = None
+        self._names: dict[int, str] = {}
         self._of_groups: list[str] = []  # tables
         self._exported: tuple[Path, tuple[float, ...]] | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Read the names before anything is computed.
+
+        Raises:
+            UserError: They cannot be read, or are refused.
+        """
+        if self.names is not None and isinstance(pl_module, ETM):
+            self._names = read_names(self.names.expanduser(), len(pl_module.alpha), "topics.names")
+
+    def _name(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Where the model has what a checkpoint has, which may be other names.
+        if self.names is not None and isinstance(pl_module, ETM):
+            pl_module.given_names = self._names
+
+    on_fit_start = on_validation_start = on_test_start = on_predict_start = _name
 
     def on_evaluated(self, trainer: Trainer, model: ETM, split: str) -> None:
         """Log coherence, diversity and quality."""
@@ -90,8 +115,7 @@ class TopicTables(OnEvaluations, Callback):
             return
         self.folder = folder
         self.survey = survey_of(model)
-        self.topics = self._describe(model)
-        self.names = model.topic_names
+        self.topics, self.named = self._describe(model), bool(model.given_names)
         known = set(model.vocab or ())
         self.unknown_queries = [query for query in model.queries if query not in known]
         self.neighbors = {
@@ -110,10 +134,11 @@ class TopicTables(OnEvaluations, Callback):
         ranked = model.top_word_indices(self.num_words, model.relevance)
         probabilities = model.beta.gather(1, ranked).tolist()
         relevances = model.word_relevance().gather(1, ranked).tolist()
-        coherence, vocab = self.coherence, model.known_vocab
+        coherence, vocab, names = self.coherence, model.known_vocab, model.topic_names
         return [
             Topic(
                 topic=topic,
+                name=names[topic],
                 share=None if self.survey is None else float(self.survey.shares[topic]),
                 coherence=None if coherence is None or np.isnan(coherence[topic]) else float(coherence[topic]),
                 words=[vocab[word] for word in words],
@@ -130,8 +155,8 @@ class TopicTables(OnEvaluations, Callback):
 
     def show(self, console: Console) -> None:
         """Print topics, how they change, neighbours of the queries, and metrics with definitions."""
-        show_topics(console, self.topics)
+        show_topics(console, self.topics, self.named)
         if self.survey is not None and self.survey.by_period is not None:
-            show_changes(console, self.survey.by_period, self.names)
+            show_changes(console, self.survey.by_period, [topic.name for topic in self.topics])
         show_neighbors(console, self.neighbors, self.unknown_queries)
         show_metrics(console, self.metrics, DEFINITIONS)

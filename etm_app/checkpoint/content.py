@@ -23,6 +23,7 @@ from etm_app.topic_names import check_names
 
 __all__ = [
     "EXPECTED",
+    "OF_TOPICS",
     "check_checkpoint_vocab",
     "check_content",
     "fits",
@@ -48,6 +49,11 @@ MAX_NUMBER = 2**64  # of a seed
 VERSION = r"[2-9](\.\d{1,4}){1,3}(\.?(dev|post|a|b|rc)\d{1,8})?"  # of Lightning
 MAX_TEXT = 10_000  # characters of a setting
 CHUNK = 2**22  # weights looked at at once
+# Of a model's state what has a row for each topic, or two for a mean and a variance.
+OF_TOPICS = (
+    *("topics.alpha", "e_step.size", "e_step.from_vectors", "anchor.alpha"),
+    *("encoder.posterior.weight", "encoder.posterior.bias"),
+)
 LEFTOVERS = {"_instantiator"}  # written by LightningCLI, and never obeyed
 
 
@@ -251,6 +257,7 @@ def _check_content(checkpoint: dict[str, Any], model_class: type[TopicModel]) ->
         raise _Unfit(f"data_digest is {_short(checkpoint['data_digest'])}")
     _check_weights(checkpoint["state_dict"], model_class, given)
     _check_names(checkpoint.get("topic_names"), len(checkpoint["state_dict"]["topics.alpha"]))
+    _check_unmerged(checkpoint.get("unmerged"), checkpoint["state_dict"], model_class, given)
 
 
 def _check_hyperparameters(given: Any, model_class: type[TopicModel]) -> None:
@@ -302,6 +309,23 @@ def _check_analyzer(settings: Any) -> None:
         Analyzer.from_settings(settings)
     except UserError as error:
         raise _Unfit(f"analyzer: {error!s:.300}".rstrip(".")) from error
+
+
+def _check_unmerged(
+    before: Any, weights: dict[str, Tensor], model_class: type[TopicModel], given: dict[str, Any]
+) -> None:
+    """What topics were before they were merged, as of a model that has them still."""
+    if before is None:
+        return
+    if type(before) is not dict or before.keys() != {"state", "topic_names", "seed_topics"}:
+        raise _Unfit(f"unmerged is {_short(before)}, and no topics as they were")
+    state, alpha = before["state"], before["state"].get("topics.alpha") if type(before["state"]) is dict else None
+    if not isinstance(alpha, Tensor) or not alpha.ndim or not state.keys() <= {*OF_TOPICS}:
+        raise _Unfit("unmerged.state holds something else than what is of topics")
+    given = {**given, "num_topics": len(alpha), "seed_topics": before["seed_topics"]}
+    _check_hyperparameters(given, model_class)
+    _check_weights({**weights, **state}, model_class, given)
+    _check_names(before["topic_names"], len(alpha))
 
 
 def _check_names(names: Any, num_topics: int) -> None:

@@ -4,6 +4,8 @@ From a random start all topics first fall onto the corpus' mean and part slowly,
 go together, they start apart; the anchor (`nn.anchor`) keeps them from falling together later.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
@@ -23,6 +25,7 @@ def warm_start(
     seed: int,
     rho: NDArray[np.float32] | None = None,
     vectors: NDArray[np.float32] | None = None,
+    seeds: Sequence[Sequence[int]] = (),
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Word embeddings by latent semantic analysis, topic embeddings from clusters of documents.
 
@@ -39,6 +42,7 @@ def warm_start(
         rho: Word embeddings from elsewhere to place the topics among [V, L], of length 1 or less; they are scaled only.
         vectors: Embeddings of the documents [D, E], whose directions, less their mean, are clustered beside those by
             the words.
+        seeds: Words, by their numbers, that the first topics are to be about (`_with_seeds`).
 
     Returns:
         rho [V, L] and alpha [K, L].
@@ -71,7 +75,41 @@ def warm_start(
             means -= places.mean(axis=0)
         found = (sizes > 0) & (np.linalg.norm(means, axis=1) > 0)
         alpha[found] = means[found]
+        if seeds:
+            alpha = _with_seeds(_unit(alpha), members, weights, rho, seeds)
     return scale * rho, scale * _unit(alpha)
+
+
+def _with_seeds(
+    alpha: NDArray[np.float32],
+    members: sp.csr_array,
+    weights: sp.csr_array,
+    rho: NDArray[np.float32],
+    seeds: Sequence[Sequence[int]],
+) -> NDArray[np.float32]:
+    """Topics with those of the seeds first, each in place of the cluster that has most of its words.
+
+    A seed is where its words are, and as much where that cluster is as this has of them.
+
+    Args:
+        alpha: Of the clusters, of length 1, [K, L].
+        members: Which documents are theirs, [K, D].
+        weights: Of the words in the documents, [D, V].
+        rho: Of the words, [V, L].
+        seeds: S of them.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    of_words = (members @ weights).tocsc()
+    places = np.zeros((len(seeds), rho.shape[1]), np.float32)
+    shares = np.zeros((len(seeds), len(alpha)), np.float32)
+    for number, words in enumerate(seeds):
+        own = of_words[:, list(words)].toarray()
+        shares[number] = (own / np.maximum(own.sum(axis=0), 1e-12)).mean(axis=1)  # each word counts the same
+        places[number] = _unit(rho[list(words)]).sum(axis=0)
+    _, taken = linear_sum_assignment(shares, maximize=True)
+    seeded = _unit(places) + shares[np.arange(len(seeds)), taken][:, None] * alpha[taken]
+    return np.concatenate((seeded, np.delete(alpha, taken, axis=0)))
 
 
 def _semantic_analysis(

@@ -3,17 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from etm_app.nn.merging import directions, topic_tree
+
 __all__ = ["arrange", "project", "topic_overlap"]
 
 PERPLEXITY = 20  # of t-SNE: how many neighbours a point minds
 ITERATIONS = 500
-
-
-def directions(embeddings: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Unit vectors that point from the mean [L] to the embeddings [n, L]."""
-    centered = embeddings - mean
-    centered /= np.maximum(np.linalg.norm(centered, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return centered
 
 
 def project(
@@ -81,10 +76,9 @@ def arrange(alpha: NDArray[np.float32], num_groups: int) -> tuple[NDArray[np.int
     """
     if len(alpha) < 2:
         return np.arange(len(alpha)), np.zeros(len(alpha), np.int64)
-    from scipy.cluster.hierarchy import fcluster, leaves_list, linkage  # here, as importing it takes a while
+    from scipy.cluster.hierarchy import fcluster, leaves_list  # here, as importing it takes a while
 
-    points = directions(alpha, alpha.mean(axis=0)).astype(np.float64)
-    tree = linkage(points, method="ward", optimal_ordering=True)
+    tree = topic_tree(alpha)
     order = leaves_list(tree).astype(np.int64)
     clusters = fcluster(tree, num_groups, criterion="maxclust")
     numbers = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters[order].tolist()))}

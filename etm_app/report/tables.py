@@ -25,6 +25,7 @@ class Topic:
 
     Attributes:
         topic: Its number.
+        name: What it is called.
         share: Its share of the training documents' tokens, or None where these are not known.
         coherence: NPMI coherence of its most probable words in the training documents, or None.
         words: Its top words, the most relevant first.
@@ -33,6 +34,7 @@ class Topic:
     """
 
     topic: int
+    name: str
     share: float | None
     coherence: float | None
     words: list[str]
@@ -45,7 +47,7 @@ def write_topics(topics: Sequence[Topic], folder: Path) -> None:
     text = json.dumps([asdict(topic) for topic in topics], indent=1, ensure_ascii=False)
     with replacing(folder / "topics.json") as path:
         path.write_text(text, encoding="utf-8")
-    schema = {"topic": pl.Int64, "share": pl.Float64, "coherence": pl.Float64}
+    schema = {"topic": pl.Int64, "name": pl.String, "share": pl.Float64, "coherence": pl.Float64}
     wide = pl.DataFrame(
         [asdict(topic) for topic in topics],
         schema={

@@ -26,16 +26,25 @@ def make_console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
 
 
-def show_topics(console: Console, topics: Sequence[Topic]) -> None:
-    """Print the topics, the largest first."""
+def show_topics(console: Console, topics: Sequence[Topic], named: bool = False) -> None:
+    """Print the topics, the largest first.
+
+    Args:
+        console: Where to.
+        topics: The topics.
+        named: Whether with their names: those that nobody gave say no more than the words.
+    """
     table = _table(console, "Topics, largest first")
     for column in ("topic", "share", "coherence"):
         table.add_column(column, justify="right", no_wrap=True)
+    if named:
+        table.add_column("name", overflow="fold")
     table.add_column("words", overflow="fold")
     for topic in sorted(topics, key=lambda topic: -(topic.share or 0)):
         share = "" if topic.share is None else f"{topic.share:.1%}"
         coherence = "" if topic.coherence is None else f"{topic.coherence:.2f}"
-        table.add_row(str(topic.topic), share, coherence, Text(" ".join(topic.words)))
+        texts = [topic.name] * named + [" ".join(topic.words)]
+        table.add_row(str(topic.topic), share, coherence, *map(Text, texts))
     _print(console, table)
 
 
