@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
-from pytorch_lightning.utilities import rank_zero_info
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from etm_app.checkpoint.content import check_checkpoint_vocab, check_content, hyperparameters, read_checkpoint
@@ -26,7 +26,7 @@ from etm_app.nn.encoder import Activation
 from etm_app.nn.seeds import SeedWords
 from etm_app.nn.topics import Topics
 from etm_app.seeds import find_words, read_seeds
-from etm_app.start import choose_inference, place_embeddings, read_vectors, warn_of_seeds
+from etm_app.start import choose_inference, place_embeddings, read_vectors, seed_warnings
 from etm_app.topic_model import Inference
 
 __all__ = ["ETM"]
@@ -171,7 +171,8 @@ class ETM(EditedModel):
         found = find_words(self.seed_topics, self.known_vocab)
         self.seed_words.hold(seeds := [list(numbers.values()) for numbers in found.values()])
         if not self.placed:
-            warn_of_seeds(self.seed_topics, found, self.training_set)
+            for warning in seed_warnings(self.seed_topics, self.known_vocab, self.training_set):
+                rank_zero_warn(warning)
             given = read_vectors(self.embeddings, self.known_vocab, self.rho.shape[1])
             corpus = self.training_set if self.warm_start else None
             broadcast = self.trainer.strategy.broadcast

@@ -15,10 +15,10 @@ from etm_app.errors import UserError
 from etm_app.evaluation import EvaluatedModel
 from etm_app.metrics.perplexity import Perplexity
 from etm_app.nn.warm_start import MAX_DOCUMENTS, warm_start
-from etm_app.seeds import contradictions, unknown_words
+from etm_app.seeds import contradictions, find_words, unknown_words
 from etm_app.topic_model import Inference, TopicModel
 
-__all__ = ["choose_inference", "place_embeddings", "read_vectors", "warn_of_seeds"]
+__all__ = ["choose_inference", "place_embeddings", "read_vectors", "seed_warnings"]
 
 CHOICES: tuple[Inference, Inference] = ("mixture", "mixed_membership")
 CHOOSING = 2_000  # documents that the inference is chosen by
@@ -99,21 +99,24 @@ def place_embeddings(
         rank_zero_warn("train_embeddings: false without a warm start; the word embeddings rho stay random.")
 
 
-def warn_of_seeds(
-    seeds: Mapping[str, Sequence[str]], found: Mapping[str, Mapping[str, int]], training_set: BowDataset | None
-) -> None:
-    """Say which words of the seeds are not known, and which the documents do not have together.
+def seed_warnings(
+    seeds: Mapping[str, Sequence[str]], vocab: Sequence[str], training_set: BowDataset | None
+) -> list[str]:
+    """Which words of the seeds are not known, and which the documents do not have together.
 
     Args:
         seeds: Words by name.
-        found: The numbers of those that are in the vocabulary.
+        vocab: The V words.
         training_set: The documents.
+
+    Raises:
+        UserError: No word of a seed is in the vocabulary.
     """
+    found = find_words(seeds, vocab)
     said = unknown_words(seeds, found)
     if seeds and training_set is not None:
         said += contradictions(found, training_set.sample(MAX_DOCUMENTS).counts())
-    for sentence in said:
-        rank_zero_warn(sentence)
+    return said
 
 
 def read_vectors(path: Path | None, vocab: list[str], rho_size: int) -> Embeddings | None:

@@ -1,13 +1,19 @@
 """What a user changes of a model by hand: names, and the model as a file."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 
 from etm_app.errors import UserError
 from etm_app.model import ETM
+from etm_app.topic_model import Inference
+from etm_app.topic_names import read_names
 from tests.conftest import Run
+from tests.planted import planted_counts
 
 
 @pytest.fixture
@@ -79,3 +85,156 @@ def test_a_model_is_saved_over_models_only(model: ETM, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="path: cannot write"):
         model.save(thesis / "model.ckpt")
     assert sorted(tmp_path.glob("*.ckpt")) == [tmp_path / "model.ckpt", thesis]
+
+
+def proportions(model: ETM) -> torch.Tensor:
+    return model.theta(planted_counts()).double()
+
+
+def test_a_merged_topic_is_the_nearest_to_its_members_together(model: ETM) -> None:
+    model.name_topics({0: "fruit", 2: "citrus", 3: "berries"})
+    merged = model.merge([[3, 1]])
+    assert merged.topic_names == ["fruit", "berries", "citrus"]
+    assert model.merge([[2, 0]]).topic_names[0] in ("fruit / citrus", "citrus / fruit")
+    assert torch.equal(merged.alpha[[0, 2]], model.alpha[[0, 2]])
+    size = model.posterior.log_prior().exp()  # type: ignore[operator]
+    torch.testing.assert_close(merged.posterior.log_prior().exp(), torch.stack([size[0], size[1] + size[3], size[2]]))  # type: ignore[operator]
+    mixture = (size[[1, 3]] / size[[1, 3]].sum()) @ model.beta[[1, 3]]
+
+    def divergence(alpha: torch.Tensor) -> torch.Tensor:
+        return (mixture.double() * -(merged.rho.double() @ alpha).log_softmax(0)).sum()
+
+    alpha = merged.alpha[1].double().requires_grad_()
+    (gradient,) = torch.autograd.grad(divergence(alpha), alpha)
+    assert gradient.norm() < 1e-4
+    assert divergence(alpha) <= min(divergence(model.alpha[topic].double()) for topic in (1, 3))
+    together = proportions(model)
+    expected = torch.stack([together[:, 0], together[:, 1] + together[:, 3], together[:, 2]], dim=1)
+    assert (proportions(merged) - expected).abs().mean() < 0.05
+
+
+def test_merging_and_ordering_are_undone_to_the_digit(model: ETM, tmp_path: Path) -> None:
+    model.name_topics({2: "citrus"})
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    changed = model.reorder([2, 0, 3, 1]).merge([[0, 3]]).reorder("size")
+    assert len(changed.topic_names) == 3
+    changed.save(tmp_path / "merged.ckpt")
+    loaded = ETM.load_from_checkpoint(tmp_path / "merged.ckpt")
+    assert loaded.topic_names == changed.topic_names
+    for back in (changed.unmerge(), loaded.unmerge()):
+        assert back.given_names == {2: "citrus"}
+        assert dict(back.hparams) == dict(model.hparams)
+        assert all(torch.equal(back.state_dict()[name], tensor) for name, tensor in state.items())
+    with pytest.raises(UserError, match="no topics were merged"):
+        model.unmerge()
+
+
+def test_a_merged_model_goes_on_with_fewer_topics(run: Run, model: ETM, tmp_path: Path) -> None:
+    model.merge([[0, 1]]).save(tmp_path / "merged.ckpt")
+    went_on = run("fit", f"--ckpt_path={tmp_path / 'merged.ckpt'}", "--model.num_topics=3").model
+    assert went_on.unmerged is None  # what was before is of other word embeddings
+    assert len(went_on.beta) == 3
+
+
+@pytest.mark.parametrize("inference", ["mixture", "mixed_membership", "encoder"])
+def test_an_order_changes_nothing_else(inference: Inference) -> None:
+    torch.manual_seed(0)
+    model = ETM(48, 4, t_hidden_size=8, rho_size=6, inference=inference, document_embeddings_size=2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += torch.randn_like(parameter)
+    x, vectors, order = planted_counts(), torch.randn(90, 2), [2, 0, 3, 1]
+    reordered = model.reorder(order)
+    torch.testing.assert_close(reordered.theta(x, vectors), model.theta(x, vectors)[:, order])
+    torch.testing.assert_close(reordered.beta, model.beta[order])
+    if inference != "encoder":
+        assert reordered.reorder("size").alpha[0].equal(model.alpha[model.e_step.size.argmax()])  # type: ignore[union-attr]
+        return
+    for refused in (lambda: model.reorder("size"), lambda: model.merge([[0, 1]])):
+        with pytest.raises(UserError, match="encoder"):
+            refused()
+
+
+def test_suggestions_are_of_topics_that_are_alike() -> None:
+    model = ETM(48, 6, rho_size=8, inference="mixture")
+    with torch.no_grad():
+        model.topics.alpha.copy_(torch.eye(8)[[0, 1, 0, 1, 2, 0]] + 0.1 * torch.eye(8)[[3, 4, 5, 6, 7, 7]])
+    assert sorted(model.merge_suggestions(3)) == [[0, 2, 5], [1, 3]]
+    assert [1, 3] in model.merge_suggestions()
+    assert all(len(group) == 2 for group in model.merge_suggestions())
+    assert model.merge_suggestions(6) == []
+    for num_topics in range(1, 6):
+        assert len(model.merge(model.merge_suggestions(num_topics)).alpha) == num_topics
+    with pytest.raises(UserError, match="num_topics 7"):
+        model.merge_suggestions(7)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda model: model.merge([[0, 4]]), "topic 4; expected numbers from 0 to 3"),
+        (lambda model: model.merge([[0, 1], [1, 2]]), "topic 1 is there twice"),
+        (lambda model: model.merge([[0]]), "a group of one topic"),
+        (lambda model: model.merge([[0, True]]), "topic True"),
+        (lambda model: model.reorder([0, 1, 2]), "3 topics; expected all 4"),
+        (lambda model: model.reorder([0, 1, 2, 2]), "topic 2 is there twice"),
+        (lambda model: model.reorder("share"), "'share'"),
+    ],
+)
+def test_groups_and_orders_that_are_none(model: ETM, change: Callable[[ETM], object], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        change(model)
+
+
+def test_names_from_a_file_are_everywhere(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "names.csv").write_text("name,topic\n=fruit,1\n,2\n")
+    names = f"--topics.names={tmp_path / 'names.csv'}"
+    tables = Path(run("test", f"--ckpt_path={checkpoint}", names).trainer.log_dir)
+    wide = pl.read_csv(tables / "topics_wide.csv")
+    assert wide.columns[:3] == ["topic", "name", "share"]
+    first_words = [" ".join(row) for row in wide.select("word_1", "word_2", "word_3").rows()]
+    assert wide["name"].to_list() == [first_words[0], "'=fruit", *first_words[2:]]
+    assert [topic["name"] for topic in json.loads((tables / "topics.json").read_text())][1] == "=fruit"
+    assert pl.read_csv(tables / "topics.csv").filter(topic=1)["name"].unique().to_list() == ["'=fruit"]
+    assert "=fruit" in (tables / "report.html").read_text()
+    theta = tmp_path / "theta.parquet"
+    run("predict", f"--ckpt_path={checkpoint}", f"--prediction.path={theta}")
+    without = pl.read_parquet(theta)
+    run("predict", f"--ckpt_path={checkpoint}", f"--prediction.path={theta}", names)
+    table = pl.read_parquet(theta)
+    assert table.drop("topic_name").equals(without)
+    assert table.columns.index("topic_name") == table.columns.index("topic") + 1
+    called = [first_words[0], "=fruit", *first_words[2:]]
+    assert table["topic_name"].to_list() == [called[topic] for topic in table["topic"]]
+    went_on = run("fit", f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3", names)
+    assert ETM.load_from_checkpoint(went_on.trainer.checkpoint_callback.best_model_path).given_names == {1: "=fruit"}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("names.csv", "topic,name\n4,fruit\n", "topic 4; expected a number from 0 to 3"),
+        ("names.csv", "topic,name\n1.5,fruit\n", "topic '1.5'"),
+        ("names.csv", "topic,name\n1,fruit\n1,citrus\n", "names topic 1 twice"),
+        ("names.csv", "topic,name\n1,fruit\n2,fruit\n", "'fruit' is the name of topics 1 and 2"),
+        ("names.csv", "number,name\n1,fruit\n", "has the columns number, name"),
+        ("names.csv", "", "cannot be read"),
+        ("names.yaml", "1: fruit\n1: citrus\n", "'1' twice"),
+        ("names.yaml", "1: [fruit]\n", "topic 1 is ['fruit']"),
+        ("names.yaml", "{1: fruit", "cannot be read"),
+        ("names.yaml", "fruit", "is no table"),
+        ("missing.yaml", None, "cannot be read"),
+    ],
+)
+def test_files_that_are_no_names(tmp_path: Path, name: str, content: str | None, said: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=r"topics\.names") as refused:
+        read_names(tmp_path / name, 4, "topics.names")
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_yaml_names_topics_by_number(tmp_path: Path) -> None:
+    (tmp_path / "names.yaml").write_text("3: space\n'0': guns\n")
+    assert read_names(tmp_path / "names.yaml", 4, "topics.names") == {3: "space", 0: "guns"}

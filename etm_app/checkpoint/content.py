@@ -350,6 +350,8 @@ def _check_weights(weights: Any, model_class: type[TopicModel], given: dict[str,
             if weights.get("anchor.rho", torch.empty(0)).numel():
                 model.anchor.place(model.rho, model.alpha, model.rho[:, 0], model.rho[:, 0])
         expected = model.state_dict()
+    except UserError as error:
+        raise _Unfit(f"hyper_parameters: {error!s:.300}".rstrip(".")) from error
     except (RuntimeError, OverflowError, TypeError) as error:  # sizes beyond what can be counted
         sizes = ", ".join(f"{name} {value:,}" for name, value in given.items() if type(value) is int)
         raise _Unfit(f"hyper_parameters: there is no model of {sizes}") from error

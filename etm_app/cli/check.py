@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from etm_app.checkpoint.content import read_checkpoint
-from etm_app.data.corpus import BowCorpus
+from etm_app.data.corpus import BowCorpus, BowDataset
 from etm_app.data.datamodule import BowDataModule, corpus_of
 from etm_app.data.statistics import CorpusStatistics, corpus_statistics
 from etm_app.data.text.advice import advice
@@ -21,7 +21,7 @@ from etm_app.data.text.texts import TextDataModule
 from etm_app.data.times import periods_of, said_of_times
 from etm_app.model import ETM
 from etm_app.report.terminal import make_console
-from etm_app.start import read_vectors
+from etm_app.start import read_vectors, seed_warnings
 
 __all__ = ["CheckingTrainer", "memory_of", "show_warnings", "warnings_of"]
 
@@ -97,6 +97,7 @@ class CheckingTrainer(Trainer):
         warnings = [
             *advice(corpus, len(model.topics.alpha), own_texts),
             *warnings_of(statistics, model, corpus.vocab, memory, available),
+            *seed_warnings(model.seed_topics, corpus.vocab, BowDataset(corpus, corpus.rows("train"))),
         ]
         show_warnings(console, warnings)
         if not warnings:

@@ -49,6 +49,7 @@ from etm_app.errors import UserError
 from etm_app.files import replacing
 from etm_app.model import ETM
 from etm_app.report.terminal import make_console
+from etm_app.seeds import find_words, read_seeds
 
 __all__ = ["ETMCLI", "main"]
 
@@ -123,7 +124,9 @@ class ETMCLI(LightningCLI):
         if self._checkpoint is not None:
             parse = parser.parse_object if isinstance(args, dict | Namespace) else parser.parse_args
             given = parse(args, defaults=False).get(f"{subcommand}.model") or {}
-            kept = hyperparameters(self._checkpoint)
+            kept = {"seed_topics": {}, **hyperparameters(self._checkpoint)}
+            if "seed_topics" in given:
+                given["seed_topics"] = read_seeds(given["seed_topics"], kept.get("num_topics", sys.maxsize))
             self._trained = {name: value for name, value in kept.items() if name not in FREE or name not in given}
             for name, trained in self._trained.items():
                 if name in given and given[name] not in (trained, "auto"):  # what was chosen by itself stays so
@@ -194,6 +197,8 @@ class ETMCLI(LightningCLI):
 
     def _warn(self) -> None:
         """Say what will mislead the topics before they are trained."""
+        if (vocab := getattr(self.datamodule, "vocab", None)) is not None:
+            find_words(self.model.seed_topics, vocab)
         if vocab_size_of(self.datamodule) == 1:
             raise UserError(
                 "data: one word in the vocabulary: all topics would be that word; expected more of them: lower "
