@@ -83,7 +83,7 @@ def test_csv_and_json_say_the_same(tables: TopicTables) -> None:
     assert tables.folder is not None
     with (tables.folder / "topics.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [*rows[0]] == ["topic", "share", "coherence", "rank", "word", "probability", "relevance"]
+    assert [*rows[0]] == ["topic", "name", "share", "coherence", "rank", "word", "probability", "relevance"]
     assert [
         (row["word"], *(float(row[name]) for name in ("topic", "rank", "probability", "relevance"))) for row in rows
     ] == [
@@ -142,7 +142,7 @@ def test_everything_is_shown(tables: TopicTables, model: ETM) -> None:
 def test_the_wide_table_has_a_row_for_each_topic(tables: TopicTables) -> None:
     assert tables.folder is not None
     wide = pl.read_csv(tables.folder / "topics_wide.csv")
-    assert wide.columns == ["topic", "share", "coherence", *(f"word_{rank}" for rank in range(1, 11))]
+    assert wide.columns == ["topic", "name", "share", "coherence", *(f"word_{rank}" for rank in range(1, 11))]
     topics = read_json(tables, "topics.json")
     assert wide.select("^word_.*$").rows() == [tuple(topic["words"]) for topic in topics]
     assert wide["share"].to_list() == pytest.approx([topic["share"] for topic in topics])
@@ -229,7 +229,7 @@ def test_pandas_reads_words_that_look_like_nothing_as_the_readme_says(tmp_path: 
     assert sorted(long["word"]) == sorted(odd * 4)
     assert long["share"].dtype == long["coherence"].dtype == float
     wide = pandas.read_csv(tables.folder / "topics_wide.csv", **read)
-    assert wide.iloc[:, 3:].to_numpy().tolist() == [topic["words"] for topic in read_json(tables, "topics.json")]
+    assert wide.iloc[:, 4:].to_numpy().tolist() == [topic["words"] for topic in read_json(tables, "topics.json")]
     assert ", ".join(f"{name}={value!r}" for name, value in read.items()).replace("'", '"') in README.read_text("utf-8")
 
 
@@ -251,7 +251,7 @@ def test_vocabularies_smaller_than_a_topic_list(tmp_path: Path, vocab_size: int)
     assert all(len(topic["words"]) == vocab_size for topic in read_json(tables, "topics.json"))
     diversity = read_json(tables, "metrics.json")["val_topic_diversity"]["value"]
     assert diversity == pytest.approx(1 / 4)
-    assert len(pl.read_csv(tables.folder / "topics_wide.csv").columns) == 3 + vocab_size  # type: ignore[operator]
+    assert len(pl.read_csv(tables.folder / "topics_wide.csv").columns) == 4 + vocab_size  # type: ignore[operator]
     coherence = read_json(tables, "metrics.json")["val_topic_coherence"]["value"]
     assert (coherence is None) if vocab_size == 1 else (coherence == pytest.approx(1))  # always together
     assert str(vocab_size - 1) in show(tables)

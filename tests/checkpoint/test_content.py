@@ -135,6 +135,7 @@ def little_memory() -> Iterator[None]:
 KEYS = (
     *("epoch", "global_step", "pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states"),
     *("lr_schedulers", "hparams_name", "hyper_parameters", "vocab", "analyzer", "data_digest", "topic_names"),
+    "unmerged",
 )
 STATES = {"loops", "callbacks", "optimizer_states", "lr_schedulers", "data_digest"}  # that a fit takes up
 
@@ -181,6 +182,25 @@ def test_whatever_stands_at_any_place(good: Path, tmp_path: Path, key: str) -> N
             finally:
                 assert not Path("pwned").exists()
     assert num_variants >= 3
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_whatever_stands_for_topics_that_were_merged(good: Path, tmp_path: Path) -> None:
+    path, x = tmp_path / "bad.ckpt", planted_counts(20)
+    merged = ETM.load_from_checkpoint(good).merge([[0, 2]])
+    merged.save(path)
+    content, theta, refused = load(path), merged.theta(x), []
+    for place, value in places({"unmerged": content["unmerged"]}):
+        for bad in hostile(value, len(place)):
+            torch.save(changed(content, place, bad), path)
+            try:
+                loaded = ETM.load_from_checkpoint(path)
+                assert loaded.unmerged is None or loaded.unmerge().theta(x).isfinite().all()
+                torch.testing.assert_close(loaded.theta(x), theta)
+            except UserError as error:
+                refused.append(str(error))
+    assert len(refused) > 20
+    assert all(len(said) < 600 and "\n" not in said for said in refused)
 
 
 ATTACKS: dict[str, tuple[dict[str, Any], str]] = {

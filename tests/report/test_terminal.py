@@ -8,9 +8,9 @@ from etm_app.report.tables import Topic
 from etm_app.report.terminal import make_console, show_metrics, show_neighbors, show_topics
 
 TOPICS = [
-    Topic(0, 0.2, -0.123, [f"word{i:02}" for i in range(25)], [0.04] * 25, [-1.0] * 25),
-    Topic(1, 0.7, None, ["[red]bold[/red]", "ärger", "x"], [0.5, 0.3, 0.2], [1.0, 0.0, -1.0]),
-    Topic(2, 0.1, 0.5, ["only"], [1.0], [0.0]),
+    Topic(0, "word00 word01 word02", 0.2, -0.123, [f"word{i:02}" for i in range(25)], [0.04] * 25, [-1.0] * 25),
+    Topic(1, "[red]paint[/red]", 0.7, None, ["[red]bold[/red]", "ärger", "x"], [0.5, 0.3, 0.2], [1.0, 0.0, -1.0]),
+    Topic(2, "only", 0.1, 0.5, ["only"], [1.0], [0.0]),
 ]
 METRICS = {"val_perplexity": 1234.5, "test_perplexity": float("nan"), "val_active": 3.0, "val_unknown": 1.0}
 DEFINITIONS = {"perplexity": "exp of something long " * 10, "active": "how many", "never": "logged"}
@@ -39,6 +39,14 @@ def test_a_pipe_gets_plain_lines_as_long_as_they_are(monkeypatch: pytest.MonkeyP
     (metric,) = [line for line in lines if line.startswith("perplexity")]
     assert metric.split()[:3] == ["perplexity", "1,234.5", "–"]
     assert metric.endswith(DEFINITIONS["perplexity"].strip())
+
+
+def test_names_are_shown_where_some_were_given() -> None:
+    for named in (False, True):
+        console = Console(file=io.StringIO(), width=200)
+        show_topics(console, TOPICS, named)
+        assert isinstance(console.file, io.StringIO)
+        assert ("[red]paint[/red]  [red]bold[/red]" in console.file.getvalue()) == named
 
 
 @pytest.mark.parametrize("width", [60, 80, 140])
