@@ -15,6 +15,7 @@ __all__ = ["contradictions", "find_words", "read_seeds", "unknown_words"]
 ARGUMENT = "model.seed_topics"
 EXPECTED = "expected names with words for each, {sport: [team, game], space: [orbit, nasa]}, or a YAML file of them"
 FEW = 5.0  # documents with two of the words by chance: where there would be fewer, nothing can be told
+SELDOM = 0.5  # of what chance gives
 SHOWN = 10  # unknown words named in a message
 
 
@@ -64,14 +65,14 @@ def unknown_words(seeds: Mapping[str, Sequence[str]], found: Mapping[str, Mappin
     """A sentence for each seed with words that `find_words` has not found."""
     unknown = {name: [word for word in words if word not in found[name]] for name, words in seeds.items()}
     return [
-        f"Seeds: {len(words)} of the {len(seeds[name])} words of {name} not in the vocabulary: {_listed(words)}."
+        f"Seeds: the vocabulary lacks {len(words)} of the {len(seeds[name])} words of {name}: {_listed(words)}."
         for name, words in unknown.items()
         if words
     ]
 
 
 def contradictions(found: Mapping[str, Mapping[str, int]], counts: sp.csr_array) -> list[str]:
-    """Where documents do not have the words of a seed together: by chance they would be together more often.
+    """Where documents do not have the words of a seed together: by chance alone they would be together more often.
 
     Args:
         found: The numbers of the words, by seed and word.
@@ -93,7 +94,7 @@ def contradictions(found: Mapping[str, Mapping[str, int]], counts: sp.csr_array)
         for word, had, chance, documents in zip(
             words, together.sum(axis=1), by_chance.sum(axis=1), frequency, strict=True
         ):
-            if chance >= FEW and had < chance:
+            if chance >= FEW and had < SELDOM * chance:
                 said.append(
                     f"Seeds: {word} is seldom where the other words of {name} are: it meets one of them {had:,.0f} "
                     f"times in its {documents:,.0f} documents, where chance alone gives {chance:,.0f}. They will all "

@@ -93,10 +93,10 @@ def test_what_is_no_seed(tmp_path: Path, given: Any, said: str) -> None:
 def test_unknown_words_are_said_and_a_seed_of_none_is_refused(
     run: Run, error: Error, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.warns(UserWarning, match="1 of the 2 words of some not in the vocabulary: z99"):
+    with pytest.warns(UserWarning, match="the vocabulary lacks 1 of the 2 words of some: z99"):
         run("fit", "--model.seed_topics={some: [a00, z99]}", "--report.enabled=false")
     run("check", "--model.seed_topics={some: [a00, z99]}")
-    assert "1 of the 2 words of some" in capsys.readouterr().out
+    assert "lacks 1 of the 2 words of some" in capsys.readouterr().out
     said = error(lambda: run("fit", "--model.seed_topics={all: [y98, z99]}"))
     assert "none of the words of all is in the vocabulary of 48 (y98, z99)" in said
 
