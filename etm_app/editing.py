@@ -1,9 +1,10 @@
 """What a user changes of a trained model by hand: names, number and order of topics; and how it is kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from pytorch_lightning import __version__ as lightning_version  # type: ignore[attr-defined]  # not in its __all__
 from torch import Tensor
@@ -38,7 +39,8 @@ class EditedModel(EvaluatedModel):
         Raises:
             UserError: There is no such topic; or a name is none, or another topic's.
         """
-        new = {topic: name for topic, name in {**self.given_names, **names}.items() if name is not None}
+        given = zip(_numbers(names, len(self.alpha), "name_topics"), names.values(), strict=True)
+        new = {topic: name for topic, name in {**self.given_names, **dict(given)}.items() if name is not None}
         check_names(new, len(self.alpha), "name_topics")
         self.given_names = new
 
@@ -93,11 +95,10 @@ class EditedModel(EvaluatedModel):
                 "merge: an encoder's theta of several topics cannot be made that of one; expected a model of inference "
                 "mixture or mixed_membership."
             )
-        members = [topic for group in groups for topic in group]
-        _check_topics(members, num_topics, "merge")
+        members = _numbers([topic for group in groups for topic in group], num_topics, "merge")
         if any(len(group) < 2 for group in groups):
             raise UserError("merge: a group of one topic or none; expected two or more in each.")
-        parts = [sorted(group) for group in groups] + [[topic] for topic in {*range(num_topics)} - {*members}]
+        parts = [sorted(map(int, group)) for group in groups] + [[topic] for topic in {*range(num_topics)} - {*members}]
         parts.sort()
         share = e_step.log_prior().exp().detach()
         state = {name: tensor[[part[0] for part in parts]] for name, tensor in self._of_topics().items()}
@@ -135,8 +136,7 @@ class EditedModel(EvaluatedModel):
                     f"reorder: {order!r}; expected numbers of topics, or 'size' for a model without encoder."
                 )
             order = self.e_step.size.detach().argsort(descending=True, stable=True).tolist()
-        order = list(order)
-        _check_topics(order, len(self.alpha), "reorder")
+        order = _numbers(order, len(self.alpha), "reorder")
         if len(order) < len(self.alpha):
             raise UserError(f"reorder: {len(order)} topics; expected all {len(self.alpha)} in their new order.")
         # An encoder's last layer gives mean and variance of each topic, one after the other.
@@ -231,10 +231,12 @@ class EditedModel(EvaluatedModel):
         CheckpointFiles("path").save_checkpoint(checkpoint, path)
 
 
-def _check_topics(topics: Sequence[int], num_topics: int, argument: str) -> None:
-    """Refuse numbers of no topic, and those that repeat."""
-    for place, topic in enumerate(topics):
+def _numbers(topics: Iterable[int], num_topics: int, argument: str) -> list[int]:
+    """Numbers of topics, NumPy's as plain ones; those of no topic, and those that repeat, are refused."""
+    numbers = [int(topic) if isinstance(topic, np.integer) else topic for topic in topics]
+    for place, topic in enumerate(numbers):
         if type(topic) is not int or not 0 <= topic < num_topics:
             raise UserError(f"{argument}: topic {topic!r:.80}; expected numbers from 0 to {num_topics - 1}.")
-        if topic in topics[:place]:
+        if topic in numbers[:place]:
             raise UserError(f"{argument}: topic {topic} is there twice; expected each topic once.")
+    return numbers

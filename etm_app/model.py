@@ -105,7 +105,8 @@ class ETM(EditedModel):
         super().__init__(num_topics, document_embeddings_size)
         # What only matters while running stays out of checkpoints, where it would overrule the command line.
         self.save_hyperparameters(ignore=["optimizer", "lr_scheduler", "queries", "embeddings"])
-        self.seed_topics = self.hparams["seed_topics"] = read_seeds(seed_topics, num_topics)
+        self.seed_topics = read_seeds(seed_topics, num_topics)
+        self.hparams["seed_topics"] = self.seed_topics or None
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.queries = queries

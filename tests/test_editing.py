@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -33,7 +34,7 @@ def test_topics_are_called_by_their_first_words_until_they_have_a_name(model: ET
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        ({4: "fruit"}, "topic 4; expected a number from 0 to 3"),
+        ({4: "fruit"}, "topic 4; expected numbers from 0 to 3"),
         ({-1: "fruit"}, "topic -1"),
         ({True: "fruit"}, "topic True"),
         ({0: " "}, "topic 0 is ' '"),
@@ -116,7 +117,7 @@ def test_a_merged_topic_is_the_nearest_to_its_members_together(model: ETM) -> No
 def test_merging_and_ordering_are_undone_to_the_digit(model: ETM, tmp_path: Path) -> None:
     model.name_topics({2: "citrus"})
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    changed = model.reorder([2, 0, 3, 1]).merge([[0, 3]]).reorder("size")
+    changed = model.reorder(np.array([2, 0, 3, 1])).merge(np.array([[0, 3]])).reorder("size")
     assert len(changed.topic_names) == 3
     changed.save(tmp_path / "merged.ckpt")
     loaded = ETM.load_from_checkpoint(tmp_path / "merged.ckpt")

@@ -124,9 +124,10 @@ class ETMCLI(LightningCLI):
         if self._checkpoint is not None:
             parse = parser.parse_object if isinstance(args, dict | Namespace) else parser.parse_args
             given = parse(args, defaults=False).get(f"{subcommand}.model") or {}
-            kept = {"seed_topics": {}, **hyperparameters(self._checkpoint)}
+            kept = {"seed_topics": None, **hyperparameters(self._checkpoint)}
             if "seed_topics" in given:
-                given["seed_topics"] = read_seeds(given["seed_topics"], kept.get("num_topics", sys.maxsize))
+                seeds = read_seeds(given["seed_topics"], kept.get("num_topics", sys.maxsize))
+                given["seed_topics"] = seeds or None
             self._trained = {name: value for name, value in kept.items() if name not in FREE or name not in given}
             for name, trained in self._trained.items():
                 if name in given and given[name] not in (trained, "auto"):  # what was chosen by itself stays so

@@ -22,6 +22,14 @@ def test_one_topic_a_block_of_words() -> None:
     assert sorted(block_of_topic[:, 0]) == [0, 1, 2, 3, 4]
 
 
+def test_the_first_topics_are_of_the_words_that_were_given() -> None:
+    rho, alpha = warm_start(block_counts(5, 8, 400), 5, 10, 4.0, 1, seeds=[[17, 20], [4]])
+    block_of_topic = (alpha @ rho.T).argsort(axis=1)[:, -8:] // 8
+    assert (block_of_topic == block_of_topic[:, :1]).all()
+    assert block_of_topic[:2, 0].tolist() == [2, 0]
+    assert sorted(block_of_topic[:, 0]) == [0, 1, 2, 3, 4]
+
+
 def test_the_seed_decides() -> None:
     counts = block_counts(3, 6, 100)
     first, again, other = (warm_start(counts, 4, 7, 2.0, seed) for seed in (1, 1, 2))
