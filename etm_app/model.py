@@ -167,14 +167,17 @@ class ETM(EditedModel):
         if self.inference == "auto":
             held_out = held_out_set(getattr(self.trainer, "datamodule", None), self.vocab_size)
             self._held_out = self.training_set if held_out is None else held_out
-        if self.training_set is not None:
-            self.take_frequencies(self.training_set.token_counts())
+        tokens = None if self.training_set is None else self.training_set.token_counts()
+        if tokens is not None:
+            self.take_frequencies(tokens)
         found = find_words(self.seed_topics, self.known_vocab)
         self.seed_words.hold(seeds := [list(numbers.values()) for numbers in found.values()])
         if not self.placed:
             for warning in seed_warnings(self.seed_topics, self.known_vocab, self.training_set):
                 rank_zero_warn(warning)
             given = read_vectors(self.embeddings, self.known_vocab, self.rho.shape[1])
+            if given is not None:
+                rank_zero_info(f"Embeddings: {given.coverage(tokens)}, in {given.path}")
             corpus = self.training_set if self.warm_start else None
             broadcast = self.trainer.strategy.broadcast
             place_embeddings(self, corpus, given, self.embedding_scale, self._seed, broadcast, seeds)

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_warn
 
 from etm_app.data.corpus import BowDataset
-from etm_app.data.embeddings import Embeddings, read_embeddings
-from etm_app.errors import UserError
+from etm_app.data.word_vectors.embeddings import Embeddings, read_embeddings
 from etm_app.evaluation import EvaluatedModel
 from etm_app.metrics.perplexity import Perplexity
 from etm_app.nn.warm_start import MAX_DOCUMENTS, warm_start
@@ -79,7 +78,6 @@ def place_embeddings(
         seeds: Words, by their numbers, that the first topics are to be about.
     """
     if given is not None:
-        rank_zero_info(f"Embeddings: {given.coverage} in {given.path}")
         model.topics.place(torch.from_numpy(given.vectors), model.alpha)
     if training_set is not None:
         sample = training_set.sample(MAX_DOCUMENTS)
@@ -130,12 +128,4 @@ def read_vectors(path: Path | None, vocab: list[str], rho_size: int) -> Embeddin
     Raises:
         UserError: The file is missing or damaged, or its vectors have not rho_size dimensions.
     """
-    if path is None:
-        return None
-    read = read_embeddings(path, vocab)
-    if (size := read.vectors.shape[1]) != rho_size:
-        raise UserError(
-            f"model.rho_size: {rho_size}, but the vectors in {path} have {size} dimensions; "
-            f"expected as many: set --model.rho_size {size}."
-        )
-    return read
+    return None if path is None else read_embeddings(path, vocab, size=rho_size)

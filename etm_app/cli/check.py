@@ -78,7 +78,9 @@ class CheckingTrainer(Trainer):
         except TypeError:  # a stream of a user's own
             num_steps = None
         embeddings = read_vectors(model.embeddings, corpus.vocab, model.rho.shape[1])
-        coverage = "" if embeddings is None else f"{embeddings.coverage}, in {model.embeddings}"
+        coverage = (
+            "" if embeddings is None else f"{embeddings.coverage(statistics.token_counts)}, in {model.embeddings}"
+        )
         vectors = datamodule.vector_file if isinstance(datamodule, BowDataModule) else None
         memory, available = memory_of(model), _available(self.strategy.root_device)
         console = make_console()

@@ -15,6 +15,7 @@ __all__ = ["SUBCOMMANDS", "answer", "main_parser_arguments", "program"]
 DESCRIPTION = "Embedded Topic Models: topics and words as points of one space, learned from your texts."
 SUBCOMMANDS = {
     "check": "Show the data in numbers and warn of what will go wrong; train nothing.",
+    "embed": "Train word vectors on the texts by skip-gram, for a model that starts from them.",
     "fit": "Train a model, measure the best one, and write its topics and the report.",
     "validate": "Measure a checkpoint on the validation documents, and write its topics and the report.",
     "test": "Measure a checkpoint on the test documents, and write its topics and the report.",

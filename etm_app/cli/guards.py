@@ -14,6 +14,7 @@ from etm_app.callbacks.prediction import is_theta_table
 from etm_app.checkpoint.content import EXPECTED, read_checkpoint
 from etm_app.checkpoint.resume import check_goes_on
 from etm_app.data.datamodule import BowDataModule
+from etm_app.data.word_vectors.word2vec import ENDINGS, is_own_word2vec
 from etm_app.errors import UserError
 from etm_app.files import check_target, is_same
 from etm_app.model import ETM
@@ -38,6 +39,12 @@ def check_targets(subcommand: str, config: Namespace) -> dict[str, Path]:
     own = config[subcommand]
     if subcommand == "predict":
         argument, section, is_ours = "prediction.path", own.prediction, is_theta_table
+    elif subcommand == "embed":
+        argument, section, is_ours = "embeddings.path", own.embeddings, is_own_word2vec
+        if section.path.suffix not in ENDINGS:
+            raise UserError(
+                f"{argument}: the ending of {section.path} tells no format; expected {', '.join(ENDINGS)} (binary)."
+            )
     elif subcommand != "check" and own.report.enabled:
         argument, section, is_ours = "report.path", own.report, is_report
     else:
@@ -47,6 +54,8 @@ def check_targets(subcommand: str, config: Namespace) -> dict[str, Path]:
     path = section.path.expanduser()
     named = {name: value if isinstance(value, list) else [value] for name, value in config.items()}
     del named[f"{subcommand}.{argument}"]
+    if subcommand == "embed":  # what a model starts from may be trained again
+        del named["embed.model.embeddings"]
     for name, values in named.items():
         paths = [Path(value).expanduser() for value in values if isinstance(value, str | os.PathLike)]
         if path.is_file() and any(is_same(path, other) for other in paths):
@@ -102,7 +111,7 @@ def check_checkpoint(subcommand: str, path: str | Path | None) -> dict[str, Any]
             that training cannot go on from.
     """
     if path is None:
-        if subcommand not in ("fit", "check"):
+        if subcommand not in ("fit", "check", "embed"):
             raise UserError(f"ckpt_path: {subcommand} without a checkpoint would use random weights; {EXPECTED}")
         return None
     if str(path) in ("best", "last", "hpc", "registry") or str(path).startswith("registry:"):

@@ -33,9 +33,10 @@ from etm_app.callbacks.tensorboard import TensorBoardTopics
 from etm_app.callbacks.topic_tables import TopicTables
 from etm_app.checkpoint.content import hyperparameters
 from etm_app.checkpoint.files import CheckpointFiles
-from etm_app.cli.check import CheckingTrainer, show_warnings
+from etm_app.cli.check import show_warnings
 from etm_app.cli.chosen_data import DATA_MODULES, choose_data
 from etm_app.cli.commands import SUBCOMMANDS, answer, main_parser_arguments
+from etm_app.cli.embed import EmbeddingTrainer
 from etm_app.cli.guards import check_accelerator, check_checkpoint, check_targets, has_documents, vocab_size_of
 from etm_app.cli.help import HelpFormatter, show_data_module
 from etm_app.cli.inside import let_sigterm_end_the_run
@@ -66,14 +67,15 @@ FREE = {"relevance"}  # arguments of the model that may differ from its checkpoi
 
 
 class ETMCLI(LightningCLI):
-    """check, fit, validate, test and predict for an ETM over any bag-of-words data module."""
+    """check, embed, fit, validate, test and predict for an ETM over any bag-of-words data module."""
 
     parser: Parser
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """Lightning's, and `check`: methods of the trainer with the arguments that the command line fills in."""
-        return {"check": {"model", "datamodule"}, **LightningCLI.subcommands()}
+        """Lightning's and our own: methods of the trainer with the arguments that the command line fills in."""
+        filled_in = {"model", "datamodule"}
+        return {"check": filled_in, "embed": filled_in, **LightningCLI.subcommands()}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks' arguments, the link of vocabulary sizes and the defaults."""
@@ -158,8 +160,8 @@ class ETMCLI(LightningCLI):
         return vocab_size_of(data)
 
     def before_instantiate_classes(self) -> None:
-        """Give `check` a model without weights."""
-        if self.subcommand == "check":
+        """Give those that train no model one without weights."""
+        if self.subcommand in ("check", "embed"):
             self.parser.add_instantiator(_on_meta, ETM, prepend=True)
 
     def before_fit(self) -> None:
@@ -370,7 +372,7 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
         return ETMCLI(
             ETM,
             LightningDataModule,
-            trainer_class=CheckingTrainer,
+            trainer_class=EmbeddingTrainer,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             seed_everything_default=1,

@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
+import polars as pl
 import scipy.sparse as sp
 import torch
 from pytorch_lightning import LightningDataModule
@@ -103,6 +104,17 @@ class BowDataModule(LightningDataModule, ABC):
     def cache_key(self) -> dict[str, Any] | None:
         """Everything that the counts depend on, as simple values; None keeps the corpus in memory only."""
         return None
+
+    def training_texts(self) -> Iterator[pl.Series]:
+        """The texts of the training documents in order, batch by batch, for what needs the order of words.
+
+        Raises:
+            UserError: There are none: counts came.
+        """
+        raise UserError(
+            f"data: {type(self).__name__} has counts, which no longer tell what words stand beside each other; "
+            "expected texts: name them by --data.files, or take vectors that exist already, --model.embeddings."
+        )
 
     def reads(self, path: Path) -> bool:
         """Whether this file belongs to the data, or would if it were there; nothing is written to such a one."""

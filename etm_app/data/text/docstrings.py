@@ -18,7 +18,7 @@ from etm_app.data.datamodule import BowDataModule
 from etm_app.data.splits import check_fractions, random_splits
 from etm_app.data.text.analyzer import Analyzer, read_stop_words
 from etm_app.data.text.docstring_parser import STDLIB, Docstring, package_root, parse, source_files
-from etm_app.data.text.vectorizer import Vectorizer
+from etm_app.data.text.vectorizer import Vectorizer, training_texts_of
 from etm_app.errors import UserError
 
 __all__ = ["DocstringsDataModule"]
@@ -73,6 +73,25 @@ class DocstringsDataModule(BowDataModule):
 
     def build(self) -> BowCorpus:
         """Parse the packages' sources, in parallel, and vectorize their docstrings."""
+        documents, splits = self._documents()
+        matrix, vocab, report = self.vectorizer(documents["text"], splits)
+        return BowCorpus.from_matrix(
+            matrix,
+            vocab,
+            splits,
+            ids=documents["id"].to_list(),
+            labels=documents["label"].to_list(),
+            meta={"source": f"docstrings of {', '.join(self.packages)}", **report},
+            texts=documents["text"],
+        )
+
+    def training_texts(self) -> Iterator[pl.Series]:
+        """The training docstrings; parsed anew."""
+        documents, splits = self._documents()
+        yield from training_texts_of(documents["text"], splits)
+
+    def _documents(self) -> tuple[pl.DataFrame, list[str]]:
+        """The docstrings with ``id``, ``label`` and ``text``, and the split of each."""
         roots = {package: package_root(package) for package in self.packages}
         if missing := [package for package, root in roots.items() if root is None]:
             raise UserError(
@@ -95,17 +114,7 @@ class DocstringsDataModule(BowDataModule):
         documents = documents.with_columns(
             pl.when(repeated > 0).then(pl.format("{}#{}", "id", repeated + 1)).otherwise("id").alias("id")
         )
-        splits = random_splits(len(documents), self.val_fraction, self.test_fraction, self.seed)
-        matrix, vocab, report = self.vectorizer(documents["text"], splits)
-        return BowCorpus.from_matrix(
-            matrix,
-            vocab,
-            splits,
-            ids=documents["id"].to_list(),
-            labels=documents["label"].to_list(),
-            meta={"source": f"docstrings of {', '.join(self.packages)}", **report},
-            texts=documents["text"],
-        )
+        return documents, random_splits(len(documents), self.val_fraction, self.test_fraction, self.seed)
 
 
 def _parse_all(sources: list[tuple[str, str, Path]]) -> Iterator[Docstring]:

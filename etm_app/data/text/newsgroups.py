@@ -1,5 +1,6 @@
 """20 Newsgroups: the paper's files where they are, else downloaded and prepared."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from etm_app.data.counts.paper_files import PaperFiles, read_paper_files
 from etm_app.data.datamodule import BowDataModule
 from etm_app.data.splits import check_fractions, random_splits
 from etm_app.data.text.analyzer import Analyzer, read_stop_words
-from etm_app.data.text.vectorizer import Vectorizer
+from etm_app.data.text.vectorizer import Vectorizer, training_texts_of
 from etm_app.errors import UserError
 
 __all__ = ["NewsgroupsDataModule"]
@@ -69,7 +70,28 @@ class NewsgroupsDataModule(BowDataModule):
             return read_paper_files(files)
         return self._download()
 
+    def training_texts(self) -> Iterator[pl.Series]:
+        """The texts of the training documents, where they were downloaded; the paper's files have counts alone."""
+        if self._paper_files().paths():
+            return super().training_texts()
+        texts, splits, _ = self._texts()
+        return training_texts_of(texts, splits)
+
     def _download(self) -> BowCorpus:
+        texts, splits, parts = self._texts()
+        matrix, vocab, report = self.vectorizer(texts, splits)
+        return BowCorpus.from_matrix(
+            matrix,
+            vocab,
+            splits,
+            ids=["/".join(Path(name).parts[-2:]) for part in parts for name in part.filenames],
+            labels=[part.target_names[target] for part in parts for target in part.target],
+            meta={"source": "20 Newsgroups through scikit-learn", **report},
+            texts=texts,
+        )
+
+    def _texts(self) -> tuple[pl.Series, list[str], list[Any]]:
+        """The downloaded texts, the split of each, and scikit-learn's training and test part."""
         from sklearn.datasets import fetch_20newsgroups  # half a second to import, and seldom needed
 
         rank_zero_info(f"Corpus: none of the paper's files in {self.data_dir}; downloading 20 Newsgroups (14 MB).")
@@ -84,14 +106,4 @@ class NewsgroupsDataModule(BowDataModule):
                 f"20 Newsgroups could not be downloaded ({error}); give a folder with these files, or connect."
             ) from error
         splits = random_splits(len(parts[0].data), self.val_fraction, 0.0, self.seed) + ["test"] * len(parts[1].data)
-        texts = pl.Series([text for part in parts for text in part.data])
-        matrix, vocab, report = self.vectorizer(texts, splits)
-        return BowCorpus.from_matrix(
-            matrix,
-            vocab,
-            splits,
-            ids=["/".join(Path(name).parts[-2:]) for part in parts for name in part.filenames],
-            labels=[part.target_names[target] for part in parts for target in part.target],
-            meta={"source": "20 Newsgroups through scikit-learn", **report},
-            texts=texts,
-        )
+        return pl.Series([text for part in parts for text in part.data]), splits, parts

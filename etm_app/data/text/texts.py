@@ -245,6 +245,14 @@ class TextDataModule(TimedDataModule):
         if self.time_column is not None:
             rank_zero_info(f"Time: {said_of_times(documents['time'])}.")
 
+    def training_texts(self) -> Iterator[pl.Series]:
+        """The texts of the training documents in order, batch by batch; read anew."""
+        is_train = self.corpus.documents["split"] == "train"
+        start = 0
+        for batch in documents_of(self._readers()):
+            yield batch["text"].filter(is_train.slice(start, len(batch)))
+            start += len(batch)
+
     def predict_dataloader(self) -> DataLoader[BowBatch]:
         """All documents in the order of the input; with a checkpoint's words no corpus is made of them."""
         if self.vectorizer.vocab is None:

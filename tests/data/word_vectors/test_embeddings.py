@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from etm_app.cli.main import ETMCLI
-from etm_app.data import embeddings
-from etm_app.data.embeddings import read_embeddings
+from etm_app.data.word_vectors import word2vec
+from etm_app.data.word_vectors.embeddings import read_embeddings
 from etm_app.errors import UserError
 from etm_app.model import ETM
 from tests.conftest import Run
@@ -57,14 +57,14 @@ FORMATS: dict[str, Callable[[Path, list[str], Vectors], object]] = {
 def test_all_formats_give_the_same_vectors(
     tmp_path: Path, name: str, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embeddings, "BLOCK", block)
+    monkeypatch.setattr(word2vec, "BLOCK", block)
     FORMATS[name](tmp_path / name, WORDS, VECTORS)
     read = read_embeddings(tmp_path / name, KNOWN)
     assert read.found.tolist() == [True, False, True, True]
     np.testing.assert_array_equal(read.vectors[read.found], VECTORS[[5, 2, 1]])
     assert read.vectors.dtype == np.float32
     assert 0 < np.linalg.norm(read.vectors[1]) < 0.5 * np.linalg.norm(VECTORS, axis=1).min()
-    assert read.coverage == "3 of 4 words (75.0%) have a vector; the other 1 start small and random"
+    assert read.coverage() == "3 of 4 words (75.0%) have a vector; the other 1 start small and random"
     np.testing.assert_array_equal(read_embeddings(tmp_path / name, KNOWN).vectors, read.vectors)
     assert (read_embeddings(tmp_path / name, KNOWN, seed=1).vectors[1] != read.vectors[1]).any()
 
@@ -133,7 +133,13 @@ BROKEN: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "no gzip": (raw("a.txt.gz", lines(WORDS, VECTORS)), ["a.txt.gz", "cannot be read"]),
     "binary cut": (raw("a.bin", binary(WORDS, VECTORS)[:-3]), ["after 5 of 6 words", "cut"]),
     "binary of text": (raw("a.bin", lines(WORDS, VECTORS)), ["a.bin", "first line"]),
-    "a model of fastText": (raw("a.bin", (793712314).to_bytes(4, "little") + b"\x0c" * 99), ["fastText", ".vec"]),
+    "binary of absurd width": (raw("a.bin", b"9 99999999999\nno vectors"), ["a.bin", "65,536"]),
+    "binary of one word": (raw("a.bin", b"1 5\n" + b"a" * 99_999), ["after 0 of 1 words"]),
+    "one endless line": (raw("a.txt.gz", gzip.compress(bytes(1 << 23))), ["line 1", "65536 numbers"]),
+    "a model of fastText": (
+        raw("a.bin", (793712314).to_bytes(4, "little") + b"\x0c" * 99),
+        ["a.bin", "fastText", ".vec"],
+    ),
     "npz without vectors": (lambda folder: np.savez(folder / "a.npz", words=["eins"]), ["a.npz", "vectors"]),
     "npz of other sizes": (lambda folder: write_npz(folder / "a.npz", ["eins"], VECTORS), ["a.npz", "(6, 5)"]),
     "npz of numbers": (lambda folder: write_npz(folder / "a.npz", [1.0], VECTORS[:1]), ["a.npz", "strings"]),
@@ -169,7 +175,10 @@ def rho_of(cli: ETMCLI, name: str) -> NDArray[np.float32]:
 def test_frozen_vectors_without_a_warm_start_are_rho(run: Run, vectors: Path, caplog: pytest.LogCaptureFixture) -> None:
     cli = run("fit", f"--model.embeddings={vectors}", "--model.train_embeddings=false", "--model.warm_start=false")
     np.testing.assert_array_equal(rho_of(cli, "last.ckpt"), read_embeddings(vectors, VOCAB).vectors)
-    assert "47 of 48 words (97.9%) have a vector; the other 1 start small" in caplog.text
+    tokens = cli.datamodule.training_set().token_counts()
+    share = f"{tokens[1:].sum() / tokens.sum():.1%} of the tokens"
+    said = f"47 of 48 words (97.9%) have a vector, {share}; the other 1 start small and random, the most frequent: "
+    assert f"Embeddings: {said}{VOCAB[0]}, in {vectors}" in caplog.text
 
 
 def test_a_warm_start_keeps_their_directions_and_sets_their_length(run: Run, vectors: Path) -> None:
@@ -215,3 +224,13 @@ def test_check_says_the_coverage(
     monkeypatch.setenv("COLUMNS", "300")
     run("check", f"--model.embeddings={vectors}")
     assert "47 of 48 words (97.9%) have a vector" in capsys.readouterr().out
+
+
+def test_the_most_frequent_words_without_a_vector_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(lines(["b"], VECTORS[:1]))
+    read = read_embeddings(path, list("abcdefgh"))
+    assert read.coverage(np.array([1, 60, 5, 5, 9, 8, 7, 5])) == (
+        "1 of 8 words (12.5%) have a vector, 60.0% of the tokens; the other 7 start small and random, "
+        "the most frequent: e, f, g, c, d, …"
+    )
