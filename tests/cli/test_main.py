@@ -352,11 +352,16 @@ def test_a_config_from_fit_to_predict(config: Path, tmp_path: Path, paper_dir: P
         "NewsgroupsDataModule": [f"--data.data_dir={paper_dir}", f"--data.cache_dir={tmp_path}"],
         "DocstringsDataModule": [*docstrings, f"--data.cache_dir={docstrings_cache}"],
         "TextDataModule": [f"--data.files={tmp_path / 'texts.csv'}", f"--data.cache_dir={tmp_path}"],
-    }[content["data"]["class_path"].rpartition(".")[2]]
+    }[content["data"].get("class_path", "DocstringsDataModule").rpartition(".")[2]]
     epochs = 2 * content.get("trainer", {}).get("check_val_every_n_epoch", 1)
     small = [*SMALL, "--data.steps_per_epoch=3", f"--trainer.max_epochs={epochs}"]
     where = [f"--trainer.default_root_dir={tmp_path}", "--trainer.accelerator=cpu", "--trainer.devices=1"]
     common = ["--config", str(config), *data, *small, *where]
+    if "embeddings" in content["model"]:
+        pytest.importorskip("gensim", reason="gensim is not installed")
+        vectors = tmp_path / "vectors.txt"
+        common.append(f"--model.embeddings={vectors}")
+        main(["embed", *common, f"--embeddings.path={vectors}", "--embeddings.vector_size=6", "--embeddings.epochs=1"])
     fitted = main(["fit", *common])
     assert_describes_topics(folder_of(fitted))
     best = folder_of(fitted) / "checkpoints" / "best.ckpt"

@@ -18,7 +18,8 @@ from etm_app.data.datamodule import BowDataModule
 from etm_app.data.splits import check_fractions, random_splits
 from etm_app.data.text.analyzer import Analyzer, read_stop_words
 from etm_app.data.text.docstring_parser import STDLIB, Docstring, package_root, parse, source_files
-from etm_app.data.text.vectorizer import Vectorizer, training_texts_of
+from etm_app.data.text.documents import training_texts
+from etm_app.data.text.vectorizer import Vectorizer
 from etm_app.errors import UserError
 
 __all__ = ["DocstringsDataModule"]
@@ -88,7 +89,7 @@ class DocstringsDataModule(BowDataModule):
     def training_texts(self) -> Iterator[pl.Series]:
         """The training docstrings; parsed anew."""
         documents, splits = self._documents()
-        yield from training_texts_of(documents["text"], splits)
+        return training_texts(documents.iter_slices(), splits)
 
     def _documents(self) -> tuple[pl.DataFrame, list[str]]:
         """The docstrings with ``id``, ``label`` and ``text``, and the split of each."""

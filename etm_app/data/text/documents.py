@@ -1,6 +1,6 @@
 """The documents of all files together, told by their numbers, names and splits."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
 from pytorch_lightning.utilities import rank_zero_info
@@ -10,7 +10,7 @@ from etm_app.data.text.reader import TextReader
 from etm_app.data.times import TIME, as_times, expected_form
 from etm_app.errors import UserError
 
-__all__ = ["documents_of", "num_records"]
+__all__ = ["documents_of", "num_records", "training_texts"]
 
 SPLIT_NAMES = {**dict(zip(SPLITS, SPLITS, strict=True)), "validation": "val", "valid": "val", "dev": "val"}
 
@@ -70,6 +70,20 @@ def _with_times(batch: pl.DataFrame, reader: TextReader) -> pl.DataFrame:
         what = f"{given!r} in {column} (data.time_column) is no time; {expected_form(reader.time_format)}"
         reader.bad(f"row {row} (from 0)", what)
     return batch.with_columns(times).filter(~unreadable)
+
+
+def training_texts(documents: Iterable[pl.DataFrame], splits: Sequence[str] | pl.Series) -> Iterator[pl.Series]:
+    """The texts of the documents that train, batch by batch.
+
+    Args:
+        documents: Batches with ``text``, of D documents in all.
+        splits: train, val or test of each, [D].
+    """
+    is_train = pl.Series(splits, dtype=pl.String) == "train"
+    start = 0
+    for batch in documents:
+        yield batch["text"].filter(is_train.slice(start, len(batch)))
+        start += len(batch)
 
 
 def num_records(readers: Mapping[str, TextReader]) -> int:

@@ -12,7 +12,8 @@ from etm_app.data.counts.paper_files import PaperFiles, read_paper_files
 from etm_app.data.datamodule import BowDataModule
 from etm_app.data.splits import check_fractions, random_splits
 from etm_app.data.text.analyzer import Analyzer, read_stop_words
-from etm_app.data.text.vectorizer import Vectorizer, training_texts_of
+from etm_app.data.text.documents import training_texts
+from etm_app.data.text.vectorizer import Vectorizer
 from etm_app.errors import UserError
 
 __all__ = ["NewsgroupsDataModule"]
@@ -75,7 +76,7 @@ class NewsgroupsDataModule(BowDataModule):
         if self._paper_files().paths():
             return super().training_texts()
         texts, splits, _ = self._texts()
-        return training_texts_of(texts, splits)
+        return training_texts(texts.to_frame("text").iter_slices(), splits)
 
     def _download(self) -> BowCorpus:
         texts, splits, parts = self._texts()

@@ -19,7 +19,7 @@ from etm_app.data.datamodule import TimedDataModule
 from etm_app.data.splits import check_fractions, draw_splits
 from etm_app.data.text.analyzer import WORD, Analyzer, Normalization, Strip, read_stop_words
 from etm_app.data.text.csv_reader import check_separator
-from etm_app.data.text.documents import documents_of, num_records
+from etm_app.data.text.documents import documents_of, num_records, training_texts
 from etm_app.data.text.reader import FORMATS, TextReader
 from etm_app.data.text.reading import Format, OnBadRows
 from etm_app.data.text.sources import STDIN, in_utf8
@@ -247,11 +247,7 @@ class TextDataModule(TimedDataModule):
 
     def training_texts(self) -> Iterator[pl.Series]:
         """The texts of the training documents in order, batch by batch; read anew."""
-        is_train = self.corpus.documents["split"] == "train"
-        start = 0
-        for batch in documents_of(self._readers()):
-            yield batch["text"].filter(is_train.slice(start, len(batch)))
-            start += len(batch)
+        return training_texts(documents_of(self._readers()), self.corpus.documents["split"])
 
     def predict_dataloader(self) -> DataLoader[BowBatch]:
         """All documents in the order of the input; with a checkpoint's words no corpus is made of them."""

@@ -19,7 +19,7 @@ from etm_app.data.text.analyzer import Analyzer, BatchCounts
 from etm_app.data.vocabulary import check_vocab
 from etm_app.errors import UserError
 
-__all__ = ["Vectorizer", "WordCounts", "in_parallel", "training_texts_of"]
+__all__ = ["Vectorizer", "WordCounts", "in_parallel"]
 
 CHUNK = 1 << 22  # entries that are looked at at once after counting
 MAX_WORKERS = 16  # each has a batch of texts in memory, cut into words
@@ -253,18 +253,6 @@ class WordCounts:
 
 def _cumulative(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.concatenate((np.zeros(1, np.int64), np.cumsum(flags, dtype=np.int64)))
-
-
-def training_texts_of(texts: pl.Series, splits: Sequence[str]) -> Iterator[pl.Series]:
-    """Those that train of texts that are in memory, some at a time.
-
-    Args:
-        texts: Strings, [D].
-        splits: train, val or test of each, [D].
-    """
-    training = texts.filter(pl.Series(splits, dtype=pl.String) == "train")
-    for start in range(0, len(training), DOCUMENTS_AT_ONCE):
-        yield training.slice(start, DOCUMENTS_AT_ONCE)
 
 
 def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
