@@ -67,8 +67,10 @@ class ETM(EditedModel):
         lr_scheduler: Makes a schedule for the learning rate, stepped every epoch.
         queries: Words whose nearest neighbours among the embeddings are shown at the end.
         embeddings: File with pre-trained word vectors that rho starts from: word2vec (text, or binary as ``.bin``),
-            GloVe, fastText ``.vec``, each also as ``.gz``, or ``.npz`` with ``words`` and ``vectors``. Set rho_size to
-            their dimensions. A warm start sets their length to embedding_scale and places the topics among them.
+            GloVe, fastText ``.vec``, each also as ``.gz``; fastText's own ``.bin``, gensim's ``.kv``, ``.safetensors``
+            with the words beside it, or ``.npz`` with ``words`` and ``vectors``. Set rho_size to their dimensions.
+            ``embed`` trains such vectors on the texts themselves. A warm start sets their length to embedding_scale
+            and places the topics among them.
         document_embeddings_size: E of the documents' embeddings, 0 without; the command line takes it from the data.
         seed_topics: Words that the first topics are to be about, by the topic's name: {sport: [team, game], space:
             [orbit, nasa]}, or a YAML file of such. They stay among the first ten words of their topic, or as many as

@@ -132,16 +132,9 @@ class TextDataModule(TimedDataModule):
         self.on_bad_rows = on_bad_rows
         if sum(name == STDIN for files in self.files.values() for name in files) > 1:
             raise UserError(f"data.files: {STDIN}, the standard input, more than once; expected it once.")
+        stop = read_stop_words(stop_words)
         analyzer = Analyzer(
-            lowercase,
-            normalization,
-            strip_accents,
-            token_pattern,
-            min_length,
-            read_stop_words(stop_words),
-            ngrams,
-            tokenizer,
-            strip,
+            lowercase, normalization, strip_accents, token_pattern, min_length, stop, ngrams, tokenizer, strip
         )
         self.vectorizer = Vectorizer(analyzer, min_df, max_df, max_vocab)
 

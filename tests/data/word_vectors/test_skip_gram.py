@@ -96,7 +96,7 @@ def test_a_model_starts_from_them(embed: Embed, texts: Path, tmp_path: Path, cap
     path = embed()
     args = [f"--data.files={texts}", "--data.split_column=split", "--data.min_df=2", "--data.max_df=1.0"]
     where = [f"--data.cache_dir={tmp_path / 'cache'}", f"--trainer.default_root_dir={tmp_path}"]
-    fitted = main(["fit", *args, *where, *SMALL, f"--model.embeddings={path}", "--report.enabled=false"])
+    fitted = main(["fit", *args, *where, *SMALL, f"--model.embeddings={path}", "--data.steps_per_epoch=null"])
     assert "8 of 8 words (100.0%) have a vector, 100.0% of the tokens" in caplog.text
     config = Path(fitted.trainer.log_dir) / "config.yaml"
     before = path.read_bytes()
