@@ -91,7 +91,9 @@ def read_embeddings(path: Path, vocab: Sequence[str], seed: int = 0, size: int |
     """
     path = path.expanduser()
     if not path.is_file():
-        raise UserError(f"model.embeddings: there is no file {path}; expected word vectors.")
+        raise UserError(
+            f"model.embeddings: there is no file {path}; expected word vectors: embed trains some on your texts."
+        )
     places = {word.encode(): place for place, word in enumerate(vocab)}
     vectors = np.empty((0, 0), np.float32)
     found, composed = np.zeros(len(vocab), bool), np.zeros(len(vocab), bool)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from etm_app.data.text.analyzer import Analyzer
 from etm_app.data.text.vectorizer import in_parallel
 from etm_app.data.word_vectors.word2vec import write_word2vec
 from etm_app.errors import UserError
+from etm_app.files import writing
 
 __all__ = ["SkipGram", "TrainedVectors", "train_skip_gram"]
 
@@ -89,6 +90,9 @@ def train_skip_gram(settings: SkipGram, data: BowDataModule) -> TrainedVectors:
         raise UserError(
             'embed needs gensim, which trains the vectors; expected it: pip install "etm_app[skipgram]".'
         ) from error
+    path = settings.path.expanduser()
+    with writing(path, "embeddings.path"):  # found out now, not after minutes of training
+        TemporaryFile(dir=next(folder for folder in path.resolve().parents if folder.exists())).close()
     texts = data.training_texts()
     analyzer = Analyzer.from_settings(data.analyzer_settings or {})
     if analyzer.ngrams > 1:
@@ -122,7 +126,7 @@ def train_skip_gram(settings: SkipGram, data: BowDataModule) -> TrainedVectors:
             model.train(
                 streams, total_examples=streams.num_sentences, total_words=streams.num_words, epochs=settings.epochs
             )
-    unwritten = write_word2vec(settings.path, model.wv.index_to_key, model.wv.vectors, "embeddings.path")
+    unwritten = write_word2vec(path, model.wv.index_to_key, model.wv.vectors, "embeddings.path")
     return TrainedVectors(len(words) - len(unwritten), int(words["count"].sum()), streams.num_documents, unwritten)
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from etm_app.errors import UserError
-from etm_app.files import replacing
+from etm_app.files import replacing, writing
 
 __all__ = [
     "ENDINGS",
@@ -128,7 +128,8 @@ def write_word2vec(path: Path, words: Sequence[str], vectors: NDArray[np.float32
         UserError: It cannot be written.
     """
     written = [place for place, word in enumerate(words) if word and not re.search(r"\s", word)]
-    path = path.expanduser()
+    with writing(path, argument):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, argument) as unfinished, unfinished.open("wb") as file:
         # The zeros before the number change nothing to a reader, and tell our own files from others.
         file.write(f"{len(written):012d} {vectors.shape[1]}\n".encode())

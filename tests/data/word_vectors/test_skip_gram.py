@@ -71,7 +71,7 @@ def test_words_that_stand_together_are_alike(embed: Embed, capsys: pytest.Captur
 
 
 def test_the_same_seed_gives_the_same_file_and_another_seed_another(embed: Embed) -> None:
-    one, two, other = (embed(f"--embeddings.seed={seed}", name=f"{seed}.vec").read_bytes() for seed in (1, 1, 2))
+    one, two, other = (embed(f"--embeddings.seed={seed}", name=f"new/{seed}.vec").read_bytes() for seed in (1, 1, 2))
     assert one == two != other
 
 
@@ -143,7 +143,7 @@ def test_mistakes(embed: Embed, error: Error, tmp_path: Path, monkeypatch: pytes
     assert ".vec" in error(lambda: embed(name="vectors.npz"))
     assert "data.ngrams: 2" in error(lambda: embed("--data.ngrams=2"))
     assert "embeddings.min_count: 9999" in error(lambda: embed("--embeddings.min_count=9999"))
-    assert "embeddings.path" in error(lambda: embed(name="no/such.txt"))
+    assert "embeddings.path" in error(lambda: embed(name="texts.csv/no.txt"))
     assert "embeddings.window" in error(lambda: embed("--embeddings.window=0"))
     monkeypatch.setitem(sys.modules, "gensim.models", None)
     assert 'pip install "etm_app[skipgram]"' in error(embed)
