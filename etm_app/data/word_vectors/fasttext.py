@@ -60,13 +60,21 @@ def read_fasttext(path: Path, places: dict[bytes, int]) -> Vectors:
             )
         rows, columns = struct.unpack_from("<2q", content, at + 1)
         at += 1 + 16
-        if not 0 < size <= LARGEST or columns != size or min(num_words, bucket) < 0 or rows < num_words:
-            raise ValueError(f"{rows} rows of {columns} numbers for {num_words} words of {size}")
+        num_ngrams = bucket if num_kept else 0
+        if (
+            not 0 < size <= LARGEST
+            or columns != size
+            or min(num_words, num_ngrams) < 0
+            or rows < num_words + num_ngrams
+        ):
+            raise ValueError(
+                f"{rows} rows of {columns} numbers for {num_words} words, {bucket} n-grams, {size} numbers"
+            )
         if 4 * rows * columns > len(content) - at:
             raise EOFError(f"it ends within {rows:,} rows of {columns:,} numbers")
         matrix = np.memmap(path, "<f4", "r", at, (rows, columns))
-        words, ngrams = matrix[:num_words], matrix[num_words : num_words + bucket if num_kept else num_words]
-        yield from compose(places, own_rows, words, ngrams, (shortest, longest))
+        ngrams = matrix[num_words : num_words + num_ngrams]
+        yield from compose(places, own_rows, matrix[:num_words], ngrams, (shortest, longest))
 
 
 def compose(

@@ -108,8 +108,8 @@ def train_skip_gram(settings: SkipGram, data: BowDataModule) -> TrainedVectors:
         )
         if len(words) < 2:
             raise UserError(
-                f"embeddings.min_count: {settings.min_count} leaves {len(words)} of {len(streams.frequencies):,} "
-                "words; expected two at least: lower it."
+                f"embeddings.min_count: {settings.min_count or 'null'} leaves {len(words)} of "
+                f"{len(streams.frequencies):,} words; expected two at least: lower it."
             )
         model = Word2Vec(
             vector_size=settings.vector_size,
