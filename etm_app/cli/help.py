@@ -19,6 +19,7 @@ SECTIONS = {
     "topics": "Tables of topics and measures that are written",
     "report": "The report, a page on which to look at the topics",
     "prediction": "The table that predict writes",
+    "sweep": "What sweep varies",
     "coherence": "Coherence in a reference corpus",
     "tensorboard": "What TensorBoard shows",
     "checkpoint": "best.ckpt, the checkpoint that is kept",

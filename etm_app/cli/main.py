@@ -12,6 +12,7 @@ from typing import Any
 
 import rich
 import torch
+import yaml
 from jsonargparse import Namespace
 from lightning_fabric.plugins.io import TorchCheckpointIO
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -33,7 +34,7 @@ from etm_app.callbacks.tensorboard import TensorBoardTopics
 from etm_app.callbacks.topic_tables import TopicTables
 from etm_app.checkpoint.content import hyperparameters
 from etm_app.checkpoint.files import CheckpointFiles
-from etm_app.cli.check import CheckingTrainer, show_warnings
+from etm_app.cli.check import show_warnings
 from etm_app.cli.chosen_data import DATA_MODULES, choose_data
 from etm_app.cli.commands import SUBCOMMANDS, answer, main_parser_arguments
 from etm_app.cli.guards import check_accelerator, check_checkpoint, check_targets, has_documents, vocab_size_of
@@ -41,6 +42,7 @@ from etm_app.cli.help import HelpFormatter, show_data_module
 from etm_app.cli.inside import let_sigterm_end_the_run
 from etm_app.cli.interrupts import Interrupted
 from etm_app.cli.parser import Parser
+from etm_app.cli.sweep import SweepingTrainer, sweep_of
 from etm_app.data.datamodule import BowDataModule, vector_size_of
 from etm_app.data.document_vectors import check_vector_size
 from etm_app.data.text.advice import advice
@@ -50,6 +52,7 @@ from etm_app.files import replacing
 from etm_app.model import ETM
 from etm_app.report.terminal import make_console
 from etm_app.seeds import find_words, read_seeds
+from etm_app.sweep.plan import Sweep
 
 __all__ = ["ETMCLI", "main"]
 
@@ -66,14 +69,15 @@ FREE = {"relevance"}  # arguments of the model that may differ from its checkpoi
 
 
 class ETMCLI(LightningCLI):
-    """check, fit, validate, test and predict for an ETM over any bag-of-words data module."""
+    """check, fit, validate, test, predict and sweep for an ETM over any bag-of-words data module."""
 
     parser: Parser
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """Lightning's, and `check`: methods of the trainer with the arguments that the command line fills in."""
-        return {"check": {"model", "datamodule"}, **LightningCLI.subcommands()}
+        """Lightning's and two more: methods of the trainer with the arguments that the command line fills in."""
+        both = {"model", "datamodule"}
+        return {"check": both, **LightningCLI.subcommands(), "sweep": {*both, "sweep", "config"}}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks' arguments, the link of vocabulary sizes and the defaults."""
@@ -83,6 +87,7 @@ class ETMCLI(LightningCLI):
         parser.add_lightning_class_args(TensorBoardTopics, "tensorboard")
         parser.add_lightning_class_args(Report, "report")
         parser.add_lightning_class_args(ThetaWriter, "prediction")
+        parser.add_class_arguments(Sweep, "sweep")
         parser.link_arguments("data", "model.vocab_size", compute_fn=self._vocab_size, apply_on="instantiate")
         parser.link_arguments(
             "data", "model.document_embeddings_size", compute_fn=vector_size_of, apply_on="instantiate"
@@ -111,6 +116,8 @@ class ETMCLI(LightningCLI):
             subparser.set_defaults({"data": {"class_path": _class_path(chosen.default)}})
             if data_module is not None and {"-h", "--help"} & {*words}:
                 show_data_module(subparser, data_module)
+        # Of many trials each writes a page and a log only where that is asked for.
+        self.parser.subcommands["sweep"].set_defaults({"report.enabled": False, "trainer.logger": False})
         super().parse_arguments(parser, args)
         subcommand = self.config.subcommand
         if chosen.arguments:
@@ -119,6 +126,8 @@ class ETMCLI(LightningCLI):
         check_accelerator(self.config[subcommand].trainer.accelerator)
         # The data modules' own bars are drawn before there is a trainer to ask.
         rich.get_console().quiet = self.config[subcommand].trainer.enable_progress_bar is False
+        if subcommand == "sweep":
+            self._sweep = sweep_of(self.config.sweep)
         self._checkpoint = check_checkpoint(subcommand, self.config[subcommand].get("ckpt_path"))
         self._targets = check_targets(subcommand, self.config)
         if self._checkpoint is not None:
@@ -158,8 +167,8 @@ class ETMCLI(LightningCLI):
         return vocab_size_of(data)
 
     def before_instantiate_classes(self) -> None:
-        """Give `check` a model without weights."""
-        if self.subcommand == "check":
+        """Give `check` and `sweep` a model without weights."""
+        if self.subcommand in ("check", "sweep"):
             self.parser.add_instantiator(_on_meta, ETM, prepend=True)
 
     def before_fit(self) -> None:
@@ -258,6 +267,12 @@ class ETMCLI(LightningCLI):
                 f"theta of {writer.num_documents:,} documents ({writer.num_empty:,} of them empty: no word in the "
                 f"vocabulary, theta of the prior) written to {writer.written}"
             )
+
+    def sweep(self, **kwargs: Any) -> None:
+        """A fit for each number of topics and seed, with the arguments of this command."""
+        config = yaml.safe_load(self.parser.subcommands["sweep"].dump(self.config.sweep, skip_none=False))
+        with self._interruptible(lambda: f"; the same command goes on with what {self._sweep.folder} holds"):
+            self.trainer.sweep(**kwargs, sweep=self._sweep, config=config)  # type: ignore[attr-defined]
 
     def _require(self, split: str) -> None:
         if not has_documents(self.datamodule, f"{split}_dataloader"):
@@ -370,7 +385,7 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
         return ETMCLI(
             ETM,
             LightningDataModule,
-            trainer_class=CheckingTrainer,
+            trainer_class=SweepingTrainer,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             seed_everything_default=1,
