@@ -86,8 +86,11 @@ class _WholeSection(argparse._HelpAction):
         parser.exit()
 
 
-def arrange(parser: ArgumentParser) -> None:
-    """Give a subcommand's help its sections; what the parser accepts stays as it is."""
+def arrange(parser: ArgumentParser, subcommand: str) -> None:
+    """Give a subcommand's help its sections; what the parser accepts stays as it is.
+
+    All take the section of sweep, so that its config serves them; only sweep shows it.
+    """
     groups = parser.groups or {}
     for key, title in SECTIONS.items():
         if key in groups:
@@ -96,7 +99,7 @@ def arrange(parser: ArgumentParser) -> None:
         action.help = HELP.get(action.dest, action.help)
         if action.dest == "data":
             action.metavar = "CLASS"
-    pages = {key: copy(groups[key]) for key in SECTIONS if key in groups}
+    pages = {key: copy(groups[key]) for key in SECTIONS if key in groups and (key != "sweep" or key == subcommand)}
     for key, names in SHOWN.items():
         help = "Show all arguments of this section and exit."
         shows_all = groups[key].add_argument(f"--{key}.help", action=_WholeSection, help=help)

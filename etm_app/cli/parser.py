@@ -39,7 +39,7 @@ class Parser(LightningArgumentParser):
 
         def add_subcommand(name: str, parser: ArgumentParser, **kwargs: Any) -> Any:
             added = add(name, parser, **{**kwargs, "help": SUBCOMMANDS[name]})
-            arrange(parser)
+            arrange(parser, name)
             self.subcommands[name] = parser
             return added
 

@@ -148,11 +148,12 @@ def _plain(value: Any) -> Value:
 def _data_digest(corpus: BowCorpus, config: dict[str, Any]) -> str:
     """Of all that is read beside the config, and of what reads it."""
     labels = corpus.documents["label"].to_list() if "label" in corpus.documents.columns else []
-    vectors = config["model"]["embeddings"]
+    named = [config["model"][name] for name in ("embeddings", "seed_topics")]
+    files = [Path(of).expanduser() for of in named if isinstance(of, str)]
     parts = (
         documents_digest((BowDataset(corpus, corpus.rows(split)) for split in SPLITS), corpus.vocab),
         sha256(repr(labels).encode("utf-8", "surrogatepass")).hexdigest(),
-        vectors and content_digest(Path(vectors).expanduser()),
+        *map(content_digest, files),
         __version__,
         torch.__version__,
     )

@@ -81,7 +81,7 @@ def test_what_needs_no_model_does_not_wait_for_torch(args: list[str], code: int)
 @pytest.mark.parametrize("subcommand", SUBCOMMANDS)
 def test_documents_and_model_come_first_and_the_trainer_last(shown: Callable[..., str], subcommand: str) -> None:
     page = shown(subcommand, "--help", "--data=TextDataModule")
-    order = [key for key in SECTIONS if key not in SUBCOMMANDS or key in (subcommand, "sweep")]
+    order = [key for key in SECTIONS if key not in SUBCOMMANDS or key == subcommand]
     expected = ["options", *(SECTIONS[key] for key in order)]
     expected.insert(2, "TextDataModule, for the documents of this command line")
     assert titles_of(page) == expected
