@@ -20,8 +20,9 @@ KNOWS: dict[str, tuple[str, ...]] = {
     METRICS: (),
     **dict.fromkeys(MODEL, (*MODEL, NN, METRICS, DATA)),
     "report": (*MODEL, NN, METRICS, DATA),
+    "sweep": ("report", *MODEL, METRICS, DATA),
     "callbacks": ("report", *MODEL, METRICS, DATA),
-    "cli": ("callbacks", "report", *MODEL, METRICS, DATA),
+    "cli": ("callbacks", "sweep", "report", *MODEL, METRICS, DATA),
     "__main__": ("cli",),
 }
 MAX_CLASS = 250  # lines, with docstrings

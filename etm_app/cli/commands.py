@@ -20,6 +20,7 @@ SUBCOMMANDS = {
     "validate": "Measure a checkpoint on the validation documents, and write its topics and the report.",
     "test": "Measure a checkpoint on the test documents, and write its topics and the report.",
     "predict": "Write the topic proportions of documents as a table.",
+    "sweep": "Train with several numbers of topics and seeds, and show how the topics change with their number.",
 }
 
 

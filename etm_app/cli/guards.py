@@ -37,6 +37,8 @@ def check_targets(subcommand: str, config: Namespace) -> dict[str, Path]:
         UserError: One of them is there and not to be replaced.
     """
     own = config[subcommand]
+    if subcommand == "sweep":  # whose trials write into their folders
+        return {"sweep.folder": own.sweep.folder.expanduser()}
     if subcommand == "predict":
         argument, section, is_ours = "prediction.path", own.prediction, is_theta_table
     elif subcommand == "embed":
@@ -111,7 +113,7 @@ def check_checkpoint(subcommand: str, path: str | Path | None) -> dict[str, Any]
             that training cannot go on from.
     """
     if path is None:
-        if subcommand not in ("fit", "check", "embed"):
+        if subcommand not in ("fit", "check", "embed", "sweep"):
             raise UserError(f"ckpt_path: {subcommand} without a checkpoint would use random weights; {EXPECTED}")
         return None
     if str(path) in ("best", "last", "hpc", "registry") or str(path).startswith("registry:"):

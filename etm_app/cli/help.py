@@ -20,6 +20,7 @@ SECTIONS = {
     "report": "The report, a page on which to look at the topics",
     "embeddings": "Word vectors that embed trains",
     "prediction": "The table that predict writes",
+    "sweep": "What sweep varies",
     "coherence": "Coherence in a reference corpus",
     "tensorboard": "What TensorBoard shows",
     "checkpoint": "best.ckpt, the checkpoint that is kept",
@@ -87,8 +88,11 @@ class _WholeSection(argparse._HelpAction):
         parser.exit()
 
 
-def arrange(parser: ArgumentParser) -> None:
-    """Give a subcommand's help its sections; what the parser accepts stays as it is."""
+def arrange(parser: ArgumentParser, subcommand: str) -> None:
+    """Give a subcommand's help its sections; what the parser accepts stays as it is.
+
+    All take the section of sweep, so that its config serves them; only sweep shows it.
+    """
     groups = parser.groups or {}
     for key, title in SECTIONS.items():
         if key in groups:
@@ -97,7 +101,7 @@ def arrange(parser: ArgumentParser) -> None:
         action.help = HELP.get(action.dest, action.help)
         if action.dest == "data":
             action.metavar = "CLASS"
-    pages = {key: copy(groups[key]) for key in SECTIONS if key in groups}
+    pages = {key: copy(groups[key]) for key in SECTIONS if key in groups and (key != "sweep" or key == subcommand)}
     for key, names in SHOWN.items():
         help = "Show all arguments of this section and exit."
         shows_all = groups[key].add_argument(f"--{key}.help", action=_WholeSection, help=help)

@@ -12,6 +12,7 @@ from typing import Any
 
 import rich
 import torch
+import yaml
 from jsonargparse import Namespace
 from lightning_fabric.plugins.io import TorchCheckpointIO
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -42,6 +43,7 @@ from etm_app.cli.help import HelpFormatter, show_data_module
 from etm_app.cli.inside import let_sigterm_end_the_run
 from etm_app.cli.interrupts import Interrupted
 from etm_app.cli.parser import Parser
+from etm_app.cli.sweep import SweepingTrainer, sweep_of
 from etm_app.data.datamodule import BowDataModule, vector_size_of
 from etm_app.data.document_vectors import check_vector_size
 from etm_app.data.text.advice import advice
@@ -51,6 +53,7 @@ from etm_app.files import replacing
 from etm_app.model import ETM
 from etm_app.report.terminal import make_console
 from etm_app.seeds import find_words, read_seeds
+from etm_app.sweep.plan import Sweep
 
 __all__ = ["ETMCLI", "main"]
 
@@ -67,7 +70,7 @@ FREE = {"relevance"}  # arguments of the model that may differ from its checkpoi
 
 
 class ETMCLI(LightningCLI):
-    """check, embed, fit, validate, test and predict for an ETM over any bag-of-words data module."""
+    """check, embed, fit, validate, test, predict and sweep for an ETM over any bag-of-words data module."""
 
     parser: Parser
 
@@ -75,7 +78,8 @@ class ETMCLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         """Lightning's and our own: methods of the trainer with the arguments that the command line fills in."""
         filled_in = {"model", "datamodule"}
-        return {"check": filled_in, "embed": filled_in, **LightningCLI.subcommands()}
+        own = {"check": filled_in, "embed": filled_in, "sweep": {*filled_in, "sweep", "config"}}
+        return {**own, **LightningCLI.subcommands()}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks' arguments, the link of vocabulary sizes and the defaults."""
@@ -85,6 +89,7 @@ class ETMCLI(LightningCLI):
         parser.add_lightning_class_args(TensorBoardTopics, "tensorboard")
         parser.add_lightning_class_args(Report, "report")
         parser.add_lightning_class_args(ThetaWriter, "prediction")
+        parser.add_class_arguments(Sweep, "sweep")
         parser.link_arguments("data", "model.vocab_size", compute_fn=self._vocab_size, apply_on="instantiate")
         parser.link_arguments(
             "data", "model.document_embeddings_size", compute_fn=vector_size_of, apply_on="instantiate"
@@ -113,6 +118,8 @@ class ETMCLI(LightningCLI):
             subparser.set_defaults({"data": {"class_path": _class_path(chosen.default)}})
             if data_module is not None and {"-h", "--help"} & {*words}:
                 show_data_module(subparser, data_module)
+        # Of many trials each writes a page and a log only where that is asked for.
+        self.parser.subcommands["sweep"].set_defaults({"report.enabled": False, "trainer.logger": False})
         super().parse_arguments(parser, args)
         subcommand = self.config.subcommand
         if chosen.arguments:
@@ -121,6 +128,8 @@ class ETMCLI(LightningCLI):
         check_accelerator(self.config[subcommand].trainer.accelerator)
         # The data modules' own bars are drawn before there is a trainer to ask.
         rich.get_console().quiet = self.config[subcommand].trainer.enable_progress_bar is False
+        if subcommand == "sweep":
+            self._sweep = sweep_of(self.config.sweep)
         self._checkpoint = check_checkpoint(subcommand, self.config[subcommand].get("ckpt_path"))
         self._targets = check_targets(subcommand, self.config)
         if self._checkpoint is not None:
@@ -161,7 +170,7 @@ class ETMCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Give those that train no model one without weights."""
-        if self.subcommand in ("check", "embed"):
+        if self.subcommand in ("check", "embed", "sweep"):
             self.parser.add_instantiator(_on_meta, ETM, prepend=True)
 
     def before_fit(self) -> None:
@@ -261,6 +270,12 @@ class ETMCLI(LightningCLI):
                 f"vocabulary, theta of the prior) written to {writer.written}"
             )
 
+    def sweep(self, **kwargs: Any) -> None:
+        """A fit for each number of topics and seed, with the arguments of this command."""
+        config = yaml.safe_load(self.parser.subcommands["sweep"].dump(self.config.sweep, skip_none=False))
+        with self._interruptible(lambda: f"; the same command goes on with what {self._sweep.folder} holds"):
+            self.trainer.sweep(**kwargs, sweep=self._sweep, config=config)  # type: ignore[attr-defined]
+
     def _require(self, split: str) -> None:
         if not has_documents(self.datamodule, f"{split}_dataloader"):
             raise UserError(
@@ -301,6 +316,10 @@ class ETMCLI(LightningCLI):
         if callable(signal.getsignal(signal.SIGTERM)):
             let_sigterm_end_the_run(trainer)
         return trainer
+
+
+class CommandTrainer(SweepingTrainer, EmbeddingTrainer):
+    """Lightning's Trainer with what all subcommands do."""
 
 
 class RunConfig(SaveConfigCallback):
@@ -372,7 +391,7 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
         return ETMCLI(
             ETM,
             LightningDataModule,
-            trainer_class=EmbeddingTrainer,
+            trainer_class=CommandTrainer,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             seed_everything_default=1,

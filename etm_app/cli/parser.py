@@ -39,12 +39,19 @@ class Parser(LightningArgumentParser):
 
         def add_subcommand(name: str, parser: ArgumentParser, **kwargs: Any) -> Any:
             added = add(name, parser, **{**kwargs, "help": SUBCOMMANDS[name]})
-            arrange(parser)
+            arrange(parser, name)
             self.subcommands[name] = parser
             return added
 
         action.add_subcommand = add_subcommand  # type: ignore[method-assign]
         return action
+
+    def add_method_arguments(self, class_type: Any, method_name: str, *args: Any, **kwargs: Any) -> list[str]:
+        """Those of a method of the trainer, unless it has a section of its own, as sweep has in every subcommand."""
+        if method_name in (self.groups or {}):
+            return []
+        added: list[str] = super().add_method_arguments(class_type, method_name, *args, **kwargs)
+        return added
 
     def get_defaults(self, *args: Any, **kwargs: Any) -> Namespace:
         """The defaults, of the data module only its class: its arguments must not pass to another class."""

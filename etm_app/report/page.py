@@ -21,7 +21,7 @@ from etm_app.report.run import Run, Value
 from etm_app.report.survey import survey, survey_of
 from etm_app.report.tables import show_metric
 
-__all__ = ["is_report", "render", "write_page", "write_report"]
+__all__ = ["fill", "is_report", "render", "show_value", "write_page", "write_report"]
 
 STAGES = ("train", "val", "test")
 MAX_EPOCHS = 200  # in the curves and their table
@@ -57,13 +57,18 @@ def write_report(model: ETM, dataset: BowDataset | None, path: Path | str, run: 
     return write_page(render(describe(model, dataset, found, run.coherence), dataset, run), Path(path))
 
 
-def write_page(page: str, path: Path) -> Path:
+def write_page(page: str, path: Path, argument: str = "report.path") -> Path:
     """Write a file that is there as a whole or not at all.
+
+    Args:
+        page: Its content.
+        path: The file.
+        argument: What says where it is, for the message.
 
     Raises:
         UserError: It cannot be written.
     """
-    with replacing(path, "report.path") as unfinished:
+    with replacing(path, argument) as unfinished:
         unfinished.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_bytes(page.encode("utf-8", "replace"))  # a word may be half of a surrogate pair
     return path
@@ -78,48 +83,23 @@ def is_report(path: Path) -> bool:
 def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str:
     """The page as HTML.
 
-    Words, names and texts come from strangers. Jinja escapes what stands in the markup, `as_data` what the script
-    reads, the script sets text and never markup, and the policy in the head lets no other script run and nothing be
-    loaded.
-
     Args:
         content: What `describe` found.
         dataset: The documents it was found in.
         run: What is known of the training.
     """
-    # Here, as only the end of a run needs them.
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
-
     folder = files(__package__)
-    scripts = {
-        "script": _inline((folder / "report.js").read_text(encoding="utf-8")),
-        "plotly": _inline(get_plotlyjs()),
-    }
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"value": show_value, "share": "{:.1%}".format, "metric": show_metric}
     topics, metrics, history = content["topics"], _metrics_by_name(run.metrics), _thinned(run.history)
-    return environment.from_string((folder / "template.html").read_text(encoding="utf-8")).render(
+    return fill(
+        (folder / "template.html").read_text(encoding="utf-8"),
+        (folder / "report.js").read_text(encoding="utf-8"),
+        {**content, "history": history},
         topics=topics,
         ranking=sorted(range(len(topics)), key=lambda topic: -(topics[topic]["share"] or 0)),
         known_shares=topics[0]["share"] is not None,
         content=content,
         limits={"epochs": MAX_EPOCHS, "nearest": NEAREST_WORDS, "documents": DOCUMENTS, "neighbors": NEIGHBORS},
         lambda_steps=LAMBDA_STEPS,
-        data=Markup(as_data({**content, "history": history})),
-        style=Markup((folder / "report.css").read_text(encoding="utf-8")),
-        policy="; ".join(
-            [
-                "default-src 'none'",
-                "script-src " + " ".join(_digest(script) for script in scripts.values()),
-                "style-src 'unsafe-inline'",  # Plotly makes a style element
-                "img-src data: blob:",  # its heat map and its pictures to save
-                "base-uri 'none'",
-                "form-action 'none'",
-            ]
-        ),
-        **{name: Markup(script) for name, script in scripts.items()},
         corpus=None if dataset is None else describe_corpus(dataset.corpus),
         run=run,
         history_rows=_history_rows(history),
@@ -130,9 +110,48 @@ def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str
             for name, values, definition in metrics
             if name in HEADLINE
         ],
+    )
+
+
+def fill(template: str, script: str, data: Any, **values: Any) -> str:
+    """A page that needs nothing else, from a template with its script, our style and Plotly.
+
+    Words, names and texts come from strangers. Jinja escapes what stands in the markup, `as_data` what the script
+    reads, the script sets text and never markup, and the policy in the head lets no other script run and nothing be
+    loaded.
+
+    Args:
+        template: The markup, for Jinja.
+        script: Reads the data.
+        data: What JSON can say.
+        values: For the template.
+    """
+    # Here, as only the end of a run needs them.
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    scripts = {"script": _inline(script), "plotly": _inline(get_plotlyjs())}
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"value": show_value, "share": "{:.1%}".format, "metric": show_metric}
+    return environment.from_string(template).render(
+        data=Markup(as_data(data)),
+        style=Markup((files(__package__) / "report.css").read_text(encoding="utf-8")),
+        policy="; ".join(
+            [
+                "default-src 'none'",
+                "script-src " + " ".join(_digest(script) for script in scripts.values()),
+                "style-src 'unsafe-inline'",  # Plotly makes a style element
+                "img-src data: blob:",  # its heat map and its pictures to save
+                "base-uri 'none'",
+                "form-action 'none'",
+            ]
+        ),
         version=__version__,
         generator=GENERATOR,
         date=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        **{name: Markup(script) for name, script in scripts.items()},
+        **values,
     )
 
 

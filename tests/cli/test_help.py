@@ -104,7 +104,7 @@ def test_every_section_of_the_parsers_has_its_title(monkeypatch: pytest.MonkeyPa
     with pytest.raises(SystemExit):
         cli.main(["fit"])
     for subcommand in SUBCOMMANDS:
-        expected = {key for key in SECTIONS if key not in SUBCOMMANDS} | {subcommand}
+        expected = {key for key in SECTIONS if key not in SUBCOMMANDS} | {subcommand, "sweep"}
         if subcommand != "embed":
             expected.remove("embeddings")
         assert {*(made[0].parser.subcommands[subcommand].groups or {})} == expected
