@@ -5,6 +5,7 @@ from dataclasses import replace
 from math import log
 from numbers import Integral, Real
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import numpy as np
@@ -285,6 +286,8 @@ class ETMTopics(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         else:
             counts, vocab = given, self.model_.known_vocab
         corpus = BowCorpus.from_matrix(counts, vocab, splits, meta=meta)
+        if not len(corpus.with_words(corpus.rows("train"))):
+            raise UserError(f"X: no words in {len(corpus):,} documents; expected one of those that count at least.")
         size = 0 if embeddings is None else np.atleast_2d(embeddings).shape[1]
         vectors = as_vectors(embeddings, len(corpus), size if reset else self.model_.document_embeddings_size)
         return corpus if vectors is None else replace(corpus, vectors=DocumentVectors(vectors))
@@ -334,21 +337,20 @@ class ETMTopics(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        """With plain values and tensors in place of the model, whose optimizer is a function."""
+        """With a checkpoint in place of the model, whose optimizer is a function without a name."""
         state: dict[str, Any] = dict(super().__getstate__())
         if (model := state.pop("model_", None)) is not None:
-            weights = {name: weight.cpu() for name, weight in model.state_dict().items()}
-            state["_model"] = (dict(model.hparams), weights, model.vocab, model.analyzer, model.data_digest)
+            with TemporaryDirectory() as folder:
+                model.save(Path(folder) / "model.ckpt")
+                state["_checkpoint"] = (Path(folder) / "model.ckpt").read_bytes()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Make the model again."""
-        if (of := state.pop("_model", None)) is not None:
-            hyperparameters, weights, vocab, analyzer, digest = of
-            model = ETM(**hyperparameters)
-            model.load_state_dict(weights)
-            model.vocab, model.analyzer, model.data_digest = vocab, analyzer, digest
-            state = {**state, "model_": model.eval()}
+        """Make the model of it again."""
+        if (checkpoint := state.pop("_checkpoint", None)) is not None:
+            with TemporaryDirectory() as folder:
+                (Path(folder) / "model.ckpt").write_bytes(checkpoint)
+                state = {**state, "model_": ETM.load_from_checkpoint(Path(folder) / "model.ckpt").eval()}
         super().__setstate__(state)
 
 

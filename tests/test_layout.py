@@ -19,6 +19,8 @@ KNOWS: dict[str, tuple[str, ...]] = {
     NN: ("data.batch",),
     METRICS: (),
     **dict.fromkeys(MODEL, (*MODEL, NN, METRICS, DATA)),
+    "training": (*MODEL, DATA),
+    "estimator": ("training", *MODEL, DATA),
     "report": (*MODEL, NN, METRICS, DATA),
     "callbacks": ("report", *MODEL, METRICS, DATA),
     "cli": ("callbacks", "report", *MODEL, METRICS, DATA),
