@@ -87,7 +87,7 @@ class Training:
         data = InMemoryDataModule(corpus, batch_size=batch_size, steps_per_epoch=STEPS_PER_LOOK, seed=self.seed)
         held_out = held_out_set(data, model.vocab_size)
         best: list[Callback] = [] if held_out is None else [_KeepBest(held_out.sample(MAX_HELD_OUT))]
-        self._train(model, data, best, max_steps=max_steps, max_epochs=-1, **trainer)
+        self._train(model, data, best, max_steps=max_steps, max_epochs=-(-max_steps // STEPS_PER_LOOK), **trainer)
 
     def go_on(self, model: ETM, corpus: BowCorpus, batch_size: int, **trainer: Any) -> None:
         """Take one pass over the next documents; the first ones are what the embeddings start from.
@@ -204,7 +204,7 @@ def _apart(seed: int, verbose: bool) -> Iterator[None]:
     """Seeded and quiet, of which nothing stays; Ctrl-C is KeyboardInterrupt, as anywhere in a session."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
     lightning = logging.getLogger("pytorch_lightning")
-    level = lightning.level
+    level, on_interrupt = lightning.level, signal.getsignal(signal.SIGINT)
     with torch.random.fork_rng(devices), warnings.catch_warnings():
         torch.manual_seed(seed)
         if not verbose:
@@ -215,7 +215,7 @@ def _apart(seed: int, verbose: bool) -> Iterator[None]:
         except SystemExit as end:
             if not isinstance(end.__context__, KeyboardInterrupt):
                 raise
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning ignores it from the first one on
+            signal.signal(signal.SIGINT, on_interrupt)  # which Lightning ignores from the first one on
             raise KeyboardInterrupt from None
         finally:
             lightning.setLevel(level)
