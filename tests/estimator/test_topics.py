@@ -3,6 +3,7 @@
 import gc
 import pickle
 import random
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from etm_app import ETM, BowCorpus, ETMTopics, TextDataModule
 from etm_app.cli.main import main
 from etm_app.errors import UserError
-from etm_app.estimator.training import TELLING_AFTER, InMemoryDataModule
+from etm_app.estimator.training import TELLING_AFTER, InMemoryDataModule, Training
 from tests.planted import VOCAB, planted_counts
 
 SMALL: dict[str, Any] = {"n_components": 3, "rho_size": 4, "max_steps": 2}
@@ -337,3 +338,22 @@ def test_texts_for_a_model_of_counts(of_counts: ETMTopics) -> None:
         of_counts.transform(["a text"])
     with pytest.raises(UserError, match="feature_names: 1 for 48"):
         of_counts.top_words(3, ["a"])
+
+
+def test_the_readme_s_lines_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"### With scikit-learn\n.*?```python\n(.*?)```", readme, flags=re.DOTALL)
+    texts, labels = planted_texts()
+    fit = Training.fit
+
+    def short(self: Training, model: ETM, corpus: BowCorpus, batch_size: int, max_steps: int, **trainer: Any) -> None:
+        fit(self, model, corpus, batch_size, 2, **trainer)
+
+    monkeypatch.setattr(Training, "fit", short)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"texts": texts, "labels": labels, "parts": [texts, texts]}
+    exec(code, names)
+    assert names["theta"].shape == (len(texts), 20)
+    assert names["words"].tolist() == sorted(WORDS)
+    assert names["stream"].transform(texts).shape == (len(texts), 50)
+    assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["topics.ckpt"]
