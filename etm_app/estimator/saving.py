@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -46,10 +47,10 @@ class SavedTopics(BaseEstimator):  # type: ignore[misc]  # untyped
         Raises:
             UserError: There is no such file, or it holds anything else.
         """
-        model = ETM.load_from_checkpoint(path)
+        model = _read(path)
         names = ("inference", "anchor", "relevance", "rho_size")
         estimator = cls(model.hparams["num_topics"], **{name: model.hparams[name] for name in names})
-        estimator.model_, estimator._training = model.eval(), None
+        estimator.model_, estimator._training = model, None
         if model.analyzer is None:
             estimator.n_features_in_ = model.vocab_size
         return estimator
@@ -77,5 +78,10 @@ class SavedTopics(BaseEstimator):  # type: ignore[misc]  # untyped
         if (checkpoint := state.pop("_checkpoint", None)) is not None:
             with TemporaryDirectory() as folder:
                 (Path(folder) / "model.ckpt").write_bytes(checkpoint)
-                state = {**state, "model_": ETM.load_from_checkpoint(Path(folder) / "model.ckpt").eval()}
+                state = {**state, "model_": _read(Path(folder) / "model.ckpt")}
         super().__setstate__(state)
+
+
+def _read(path: str | Path) -> ETM:
+    with torch.random.fork_rng([]):  # weights are drawn before they are read
+        return ETM.load_from_checkpoint(path).eval()

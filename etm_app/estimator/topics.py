@@ -25,6 +25,8 @@ from etm_app.topic_model import Inference
 
 __all__ = ["ETMTopics"]
 
+FIT_BATCH, STREAM_BATCH = 1_000, 100  # documents a step: one pass has few steps otherwise
+
 
 class ETMTopics(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedTopics):  # type: ignore[misc]  # untyped
     """Embedded Topic Model with the interface of `sklearn.decomposition.LatentDirichletAllocation`.
@@ -43,7 +45,7 @@ class ETMTopics(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedTopics):
         rho_size: L, the dimensions of the embeddings.
         stop_words: Words of texts to drop: ``english``, the two letters of a language, ``none``, or a file with words.
         max_steps: Steps of `fit` at most: batches, not passes over X.
-        batch_size: Documents a step; None for 1,000 in `fit`, and 100 in `partial_fit`, which has few steps otherwise.
+        batch_size: Documents a step; None for 1,000 in `fit` and 100 in `partial_fit`.
         validation_fraction: Share of the documents of `fit` that do not train: they choose the inference, and end
             the training where it makes them no more probable; 0 to train on all, for max_steps.
         accelerator: Lightning's: ``auto`` takes a GPU where there is one; ``cpu``, ``gpu`` …
@@ -102,17 +104,18 @@ class ETMTopics(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedTopics):
         given = self._documents(X, reset=True)
         splits = random_splits(num_documents(given), float(self.validation_fraction), 0.0, training.seed)
         corpus = self._first_corpus(given, splits, embeddings)
-        model = _new_model(self, corpus)
-        training.fit(model, corpus, int(self.batch_size or 1000), int(self.max_steps), **self._trainer)
+        model = _new_model(self, corpus, training.seed)
+        training.fit(model, corpus, int(self.batch_size or FIT_BATCH), int(self.max_steps), **self._trainer)
         self.model_, self._training = model, training
         return self
 
     def partial_fit(self, X: Any, y: Any = None, embeddings: ArrayLike | None = None) -> "ETMTopics":
         """Go on with one pass over more documents, in the memory that these take; topics keep their numbers.
 
-        The first call, unless `fit` came before, tells what the words are, where the topics start and, with inference
-        ``auto``, how many topics a document has. Give it a thousand documents or more: ten do not tell. A pass has
-        D / batch_size steps and good topics take hundreds, so lower batch_size where the parts are small.
+        The first call, unless `fit` came before, tells what the words are and where the topics start. Give it a
+        thousand documents or more: ten do not tell. With inference ``auto``, documents have one topic for some 30
+        steps, and the next part, before it trains, chooses. A call has D / batch_size steps, and good topics take
+        hundreds: where parts are few or small, give them several times or lower batch_size.
 
         Args:
             X: The next documents, counts [D, V] or D texts, of which words that the first ones had not are left out.
@@ -126,8 +129,9 @@ class ETMTopics(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedTopics):
         is_first = not hasattr(self, "model_")
         given = self._documents(X, reset=is_first)
         if is_first:
+            training = self._new_training()
             corpus = self._first_corpus(given, ["train"] * num_documents(given), embeddings)
-            model, training = _new_model(self, corpus), self._new_training()
+            model = _new_model(self, corpus, training.seed)
         elif self._training is not None:
             corpus = known_corpus(given, embeddings, self.model_)
             model, training = self.model_, self._training
@@ -136,7 +140,7 @@ class ETMTopics(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedTopics):
                 "partial_fit: this model was loaded from a checkpoint, which does not have what training goes on with; "
                 "expected one that was pickled: joblib.dump(estimator, path)."
             )
-        training.go_on(model, corpus, int(self.batch_size or 100), **self._trainer)
+        training.go_on(model, corpus, int(self.batch_size or STREAM_BATCH), **self._trainer)
         self.model_, self._training = model, training
         return self
 
@@ -240,9 +244,9 @@ class ETMTopics(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedTopics):
         return tags
 
 
-def _new_model(of: ETMTopics, corpus: BowCorpus) -> ETM:
-    """A model with weights that nobody sees: it starts where the corpus puts it."""
+def _new_model(of: ETMTopics, corpus: BowCorpus, seed: int) -> ETM:
     with torch.random.fork_rng([]):
+        torch.manual_seed(seed)  # for the weights of an encoder
         return ETM(
             corpus.vocab_size,
             int(of.n_components),
