@@ -5,12 +5,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from etm_app.errors import UserError
-from etm_app.estimator.training import Training
+from etm_app.estimator.training import Training, apart
 from etm_app.model import ETM
 
 __all__ = ["SavedTopics"]
@@ -83,5 +82,5 @@ class SavedTopics(BaseEstimator):  # type: ignore[misc]  # untyped
 
 
 def _read(path: str | Path) -> ETM:
-    with torch.random.fork_rng([]):  # weights are drawn before they are read
+    with apart(0):  # weights are drawn before they are read
         return ETM.load_from_checkpoint(path).eval()

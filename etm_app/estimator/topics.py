@@ -8,7 +8,6 @@ from typing import Any, get_args
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
@@ -19,7 +18,7 @@ from etm_app.data.splits import random_splits
 from etm_app.errors import UserError
 from etm_app.estimator.documents import as_texts, first_corpus, known_corpus, num_documents
 from etm_app.estimator.saving import SavedTopics
-from etm_app.estimator.training import Training
+from etm_app.estimator.training import Training, apart
 from etm_app.model import ETM
 from etm_app.topic_model import Inference
 
@@ -245,8 +244,7 @@ class ETMTopics(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedTopics):
 
 
 def _new_model(of: ETMTopics, corpus: BowCorpus, seed: int) -> ETM:
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)  # for the weights of an encoder
+    with apart(seed):  # it is what the weights of an encoder are drawn from
         return ETM(
             corpus.vocab_size,
             int(of.n_components),

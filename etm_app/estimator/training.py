@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,14 @@ from etm_app.data.datamodule import BowDataModule, held_out_set
 from etm_app.model import ETM
 from etm_app.start import choose_inference
 
-__all__ = ["InMemoryDataModule", "Training"]
+__all__ = ["InMemoryDataModule", "Training", "apart"]
 
 STEPS_PER_LOOK = 50  # between two looks at the validation documents
 PATIENCE = 3  # looks without a better one before training ends
 MAX_HELD_OUT = 2_000  # documents that are looked at
 TELLING_AFTER = 30  # steps after which topics tell how many of them a document has
+
+_ONE_AT_A_TIME = RLock()  # generators, warnings and loggers are those of all threads
 
 
 class InMemoryDataModule(BowDataModule):
@@ -127,7 +130,7 @@ class Training:
     ) -> None:
         documents = data.training_set()
         num_documents = self.num_documents + len(documents)
-        with _apart((self.seed + self.num_parts) % 2**32, verbose):
+        with apart((self.seed + self.num_parts) % 2**32, verbose):
             trainer = Trainer(
                 **limit,
                 limit_val_batches=0,
@@ -200,12 +203,17 @@ class _KeepBest(Callback):
 
 
 @contextmanager
-def _apart(seed: int, verbose: bool) -> Iterator[None]:
-    """Seeded and quiet, of which nothing stays; Ctrl-C is KeyboardInterrupt, as anywhere in a session."""
+def apart(seed: int, verbose: bool = False) -> Iterator[None]:
+    """Seeded and quiet, of which nothing stays; Ctrl-C is KeyboardInterrupt, as anywhere in a session.
+
+    Args:
+        seed: Of PyTorch's generators.
+        verbose: Whether Lightning is let speak.
+    """
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
     lightning = logging.getLogger("pytorch_lightning")
-    level, on_interrupt = lightning.level, signal.getsignal(signal.SIGINT)
-    with torch.random.fork_rng(devices), warnings.catch_warnings():
+    with _ONE_AT_A_TIME, torch.random.fork_rng(devices), warnings.catch_warnings():
+        level, on_interrupt = lightning.level, signal.getsignal(signal.SIGINT)
         torch.manual_seed(seed)
         if not verbose:
             lightning.setLevel(logging.WARNING)

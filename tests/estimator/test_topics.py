@@ -6,6 +6,7 @@ import random
 import re
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,19 @@ def test_it_is_quiet_and_leaves_no_trace(capfd: pytest.CaptureFixture[str], recw
     assert handlers == [signal.getsignal(of) for of in (signal.SIGINT, signal.SIGTERM)]
     assert capfd.readouterr() == ("", "")
     assert not [str(warning.message) for warning in recwarn]
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    def components(seed: int) -> Any:
+        return (
+            ETMTopics(3, rho_size=4, max_steps=10, random_state=seed, inference="encoder")
+            .fit(planted_counts())
+            .components_
+        )
+
+    alone = [components(seed) for seed in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        np.testing.assert_array_equal([*pool.map(components, range(3))], alone)
 
 
 def test_told_to_it_says_what_it_does(capfd: pytest.CaptureFixture[str]) -> None:
