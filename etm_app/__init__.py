@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from etm_app.data.text.newsgroups import NewsgroupsDataModule
     from etm_app.data.text.texts import TextDataModule
     from etm_app.errors import UserError
+    from etm_app.estimator.topics import ETMTopics
     from etm_app.model import ETM
 
 __version__ = "0.1.0"
@@ -28,6 +29,7 @@ _HOMES = {
     "SyntheticDataModule": "etm_app.data.synthetic",
     "TextDataModule": "etm_app.data.text.texts",
     "ETM": "etm_app.model",
+    "ETMTopics": "etm_app.estimator.topics",
     "UserError": "etm_app.errors",
 }
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "BowDataModule",
     "CountsDataModule",
     "DocstringsDataModule",
+    "ETMTopics",
     "NewsgroupsDataModule",
     "SyntheticDataModule",
     "TextDataModule",

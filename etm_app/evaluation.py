@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
 from torchmetrics import Metric
 
 from etm_app.data.batch import BowBatch, as_batch
+from etm_app.data.corpus import BowDataset
 from etm_app.data.document_vectors import check_vector_size
 from etm_app.metrics.elbo import Elbo
 from etm_app.metrics.perplexity import Perplexity
@@ -15,7 +17,7 @@ from etm_app.nn.e_step import EStep
 from etm_app.nn.elbo import log_likelihood
 from etm_app.nn.encoder import Encoder
 from etm_app.nn.sparse import num_tokens
-from etm_app.topic_model import Inference, TopicModel
+from etm_app.topic_model import BATCH, Inference, TopicModel
 
 __all__ = ["EvaluatedModel"]
 
@@ -82,6 +84,21 @@ class EvaluatedModel(TopicModel, LightningModule):
         second = batch.counts - first
         tokens = num_tokens(batch, second) * (num_tokens(batch, first) > 0)
         return log_likelihood(batch, second, theta, beta_by_word), tokens
+
+    @torch.no_grad()
+    def completion_perplexity(self, documents: BowDataset) -> float:
+        """Perplexity by document completion, without a Trainer.
+
+        Args:
+            documents: With halves.
+
+        Returns:
+            Over all their tokens; NaN where none has two words.
+        """
+        beta_by_word, perplexity = self.topics(), Perplexity().to(self.rho.device)
+        for batch in documents.batches(BATCH):
+            perplexity.update(*self.complete(batch.to(self.rho.device), beta_by_word))
+        return float(perplexity.compute()["perplexity"])
 
     def on_validation_epoch_end(self) -> None:
         """Log what was measured."""

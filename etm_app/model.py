@@ -211,6 +211,7 @@ class ETM(EditedModel):
             inference, reason = self.trainer.strategy.broadcast(choose_inference(self, self._held_out))
             rank_zero_info(f"Inference: {reason}")
             self.infer_by(inference)
+            self._held_out = None
 
     def on_train_epoch_end(self) -> None:
         """Log the loss, the learning rate and the seconds of the epoch, its validation included."""

@@ -12,7 +12,6 @@ from pytorch_lightning.utilities import rank_zero_warn
 from etm_app.data.corpus import BowDataset
 from etm_app.data.word_vectors.embeddings import Embeddings, read_embeddings
 from etm_app.evaluation import EvaluatedModel
-from etm_app.metrics.perplexity import Perplexity
 from etm_app.nn.warm_start import MAX_DOCUMENTS, warm_start
 from etm_app.seeds import contradictions, find_words, unknown_words
 from etm_app.topic_model import Inference, TopicModel
@@ -39,13 +38,10 @@ def choose_inference(model: EvaluatedModel, held_out: BowDataset | None) -> tupl
     if held_out is None:
         return CHOICES[1], f"several topics a document ({CHOICES[1]}): there are no documents to choose by."
     sample = BowDataset(held_out.corpus, held_out.sample(CHOOSING).rows, with_halves=True)
-    beta, perplexities = model.topics(), []
+    perplexities = []
     for inference in CHOICES:
         model.infer_by(inference)
-        perplexity = Perplexity().to(beta.device)
-        for batch in sample.batches(CHOOSING // 2):
-            perplexity.update(*model.complete(batch.to(beta.device), beta))
-        perplexities.append(float(perplexity.compute()["perplexity"]))
+        perplexities.append(model.completion_perplexity(sample))
     one, several = perplexities
     if isnan(one):
         reason = f"of {len(sample):,} documents to choose by none has two words."

@@ -19,6 +19,7 @@ KNOWS: dict[str, tuple[str, ...]] = {
     NN: ("data.batch",),
     METRICS: (),
     **dict.fromkeys(MODEL, (*MODEL, NN, METRICS, DATA)),
+    "estimator": (*MODEL, DATA),
     "report": (*MODEL, NN, METRICS, DATA),
     "sweep": ("report", *MODEL, METRICS, DATA),
     "callbacks": ("report", *MODEL, METRICS, DATA),

@@ -1,0 +1,1 @@
+"""The model as an estimator of scikit-learn's."""
