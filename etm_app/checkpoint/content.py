@@ -349,6 +349,10 @@ def _check_weights(weights: Any, model_class: type[TopicModel], given: dict[str,
             take_old_names(model, weights)
             if weights.get("anchor.rho", torch.empty(0)).numel():
                 model.anchor.place(model.rho, model.alpha, model.rho[:, 0], model.rho[:, 0])
+            if (remembered := weights.get("memory.beta_by_word", torch.empty(0))).numel():
+                # Of all words, or of those that there were before the vocabulary grew.
+                words = torch.empty(min(len(remembered), model.vocab_size), len(model.alpha))
+                model.memory.place(words, model.alpha[:, 0])
         expected = model.state_dict()
     except UserError as error:
         raise _Unfit(f"hyper_parameters: {error!s:.300}".rstrip(".")) from error

@@ -61,6 +61,7 @@ class BowDataModule(LightningDataModule, ABC):
     # arguments: what was kept before is then made again. tests/data/test_formats.py reminds of it.
     FORMAT: ClassVar[int] = 1
 
+    grow_vocab: bool = False  # whether words that a model does not know join its vocabulary where its training goes on
     id_columns: Sequence[str] = ("id",)  # how a table may call the names of the documents
     period: Period | None = None  # see `BowCorpus`
 
@@ -154,7 +155,7 @@ class BowDataModule(LightningDataModule, ABC):
         return prepared(self.cache_dir.expanduser() / "corpora" / f"{type(self).__name__}-{digest}", self.write)
 
     def use(self, vocab: list[str], analyzer: dict[str, Any] | None) -> None:
-        """Take over the words of a checkpoint before anything is counted, where counts are made from texts.
+        """Take over the words of a checkpoint before anything is counted, and add others where they may grow.
 
         Here it does nothing: a corpus has its own vocabulary, which the model compares with the checkpoint's.
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ class CountsDataModule(TimedDataModule):
     [documents, words] of SciPy's save_npz. ``mtx``: the same as Matrix Market. ``uci``: ``docword.NAME.txt``.
     ``svmlight``: ``label word:count …`` on each line. ``parquet``, ``csv``: a row for each document, term and count, in
     any order, as SQL on Spark or DuckDB writes it. Read once, piece by piece, and kept under ``cache_dir`` until a
-    file's content or an argument changes.
+    file's content or an argument changes. With a checkpoint the words are those of the checkpoint, found by their
+    names; the paper's files must have the very vocabulary.
 
     Args:
         path: The counts: a file, a folder or a pattern (``counts/part-*.parquet``); the last two for svmlight, Parquet
@@ -54,6 +56,7 @@ class CountsDataModule(TimedDataModule):
         first_word: What svmlight files call the first word, 0 or 1; null: 0 where a word 0 occurs, else 1.
         val_fraction: Share of the documents for validation, without val_path or a split in ``documents``.
         test_fraction: Share of the documents for testing, likewise.
+        grow_vocab: Whether a model that goes on training learns the words of the counts that it does not know.
         kwargs: Those of TimedDataModule, whose times are in ``documents``, and BowDataModule.
     """
 
@@ -73,6 +76,7 @@ class CountsDataModule(TimedDataModule):
         first_word: int | None = None,
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
+        grow_vocab: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -94,6 +98,12 @@ class CountsDataModule(TimedDataModule):
         self.first_word = first_word
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
+        self.grow_vocab = grow_vocab
+        self._known: list[str] | None = None  # words of a checkpoint
+
+    def use(self, vocab: list[str], analyzer: dict[str, Any] | None) -> None:
+        """Take these words of the counts, and no others unless the vocabulary may grow."""
+        self._known = vocab
 
     def cache_key(self) -> dict[str, Any]:
         """The content of all files, and the arguments."""
@@ -112,6 +122,8 @@ class CountsDataModule(TimedDataModule):
             key["columns"] = self.columns
         if format == "svmlight":
             key["first_word"] = self.first_word
+        if self._known is not None and format != "mat":
+            key["known"] = [sha256("\n".join(self._known).encode()).hexdigest(), self.grow_vocab]
         return key
 
     def reads(self, path: Path) -> bool:
@@ -132,14 +144,20 @@ class CountsDataModule(TimedDataModule):
         parts = []
         with CorpusWriter(folder) as writer:
             sources = self._sources(format, files, table)
-            report = {"zero_entries": 0, "repeated_entries": 0, "unknown_entries": 0}
+            report = {"zero_entries": 0, "repeated_entries": 0, "unknown_entries": 0, "tokens": 0, "unknown_tokens": 0}
+            vocab, numbers = _words_of_both(next(iter(sources.values())).vocab, self._known, self.grow_vocab)
             for split, source in sources.items():
                 with writer.scratch() as scratch:
-                    sorter = EntrySorter(scratch, len(source.vocab))
+                    sorter = EntrySorter(scratch, len(vocab))
                     for entries in source.entries():
-                        sorter.append(*_checked(source, entries))
-                    for documents in sorter.documents(source.num_documents):
-                        writer.append(*documents)
+                        documents, words, counts = _checked(source, entries)
+                        words = numbers[words]
+                        known = words >= 0
+                        report["tokens"] += int(counts.sum())
+                        report["unknown_tokens"] += int(counts[~known].sum())
+                        sorter.append(documents[known], words[known], counts[known])
+                    for chunk in sorter.documents(source.num_documents):
+                        writer.append(*chunk)
                 report["zero_entries"] += sorter.num_zeros
                 report["repeated_entries"] += sorter.num_repeated
                 report["unknown_entries"] += source.num_unknown
@@ -147,11 +165,9 @@ class CountsDataModule(TimedDataModule):
             for name, meaning in REPORTED.items():
                 if report[name]:
                     rank_zero_info(f"Corpus: {report[name]:,} {meaning}.")
-            writer.finish(
-                source.vocab,
-                self._documents(parts, table),
-                {"source": str(self.path), **report},
-            )
+            if self._known is None:
+                del report["tokens"], report["unknown_tokens"]
+            writer.finish(vocab, self._documents(parts, table), {"source": str(self.path), **report})
 
     def _files(self) -> tuple[Format, dict[str, list[Path]]]:
         """The format, and the files of each split; of train are also those that are split by fractions."""
@@ -290,6 +306,22 @@ def _existing(path: Path, argument: str) -> Path:
     if not path.is_file():
         raise UserError(f"{argument}: there is no file {path}.")
     return path
+
+
+def _words_of_both(vocab: list[str], known: list[str] | None, grow: bool) -> tuple[list[str], NDArray[np.int64]]:
+    """The words of the corpus, and the number in it of each word of the counts, -1 where it is none.
+
+    Args:
+        vocab: Words of the counts.
+        known: Those of a checkpoint, which come first; None for none.
+        grow: Whether others come after these.
+    """
+    if known is None:
+        return vocab, np.arange(len(vocab))
+    had = {*known}
+    words = [*known, *(word for word in vocab if grow and word not in had)]
+    number = {word: place for place, word in enumerate(words)}
+    return words, np.array([number.get(word, -1) for word in vocab], np.int64)
 
 
 def _documents_of(source: CountFile, split: str) -> pl.DataFrame:

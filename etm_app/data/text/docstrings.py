@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from multiprocessing import get_context
 from pathlib import Path
@@ -29,12 +30,17 @@ MIN_LENGTH = 3  # characters of a word: in code, those of two are names of varia
 class DocstringsDataModule(BowDataModule):
     """Docstrings of installed Python packages, labelled library.subpackage; needs no download.
 
+    With a checkpoint that was trained on docstrings with the same stop words, of any packages, the words are those of
+    the checkpoint.
+
     Args:
         packages: Packages to read; ``stdlib`` is Python's own library.
         min_words: Shorter docstrings are left out.
         stop_words: Words to drop: ``english`` for the package's list, ``none``, or a file with words.
         min_df: Words in fewer training documents are dropped; a number, or a share if a float.
         max_df: Words in more training documents are dropped; likewise.
+        grow_vocab: Whether a model that goes on training learns the words of the training documents that it does not
+            know, within the bounds of min_df and max_df.
         val_fraction: Share of the documents for validation.
         test_fraction: Share of the documents for testing.
         kwargs: Those of BowDataModule.
@@ -49,6 +55,7 @@ class DocstringsDataModule(BowDataModule):
         stop_words: str = "english",
         min_df: int | float = 10,
         max_df: int | float = 0.2,
+        grow_vocab: bool = False,
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
         **kwargs: Any,
@@ -59,8 +66,14 @@ class DocstringsDataModule(BowDataModule):
         self.min_words = min_words
         analyzer = Analyzer(min_length=MIN_LENGTH, stop_words=read_stop_words(stop_words))
         self.vectorizer = Vectorizer(analyzer, min_df, max_df)
+        self.grow_vocab = grow_vocab
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
+
+    def use(self, vocab: list[str], analyzer: dict[str, Any] | None) -> None:
+        """Count these words, where docstrings are cut as the analyser with these settings does."""
+        if analyzer == self.vectorizer.analyzer.settings():
+            self.vectorizer = replace(self.vectorizer, vocab=vocab, grow=self.grow_vocab)
 
     def cache_key(self) -> dict[str, Any]:
         """The arguments and the versions of the packages."""

@@ -1,6 +1,7 @@
 """A user's own texts, from files."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,7 +40,7 @@ class TextDataModule(TimedDataModule):
     called by the number of its record in the input, from 0 and over all files in order: records that are skipped have
     their numbers too; a line of CSV or JSONL with nothing in it is no record, an empty line of .txt is one. With a
     checkpoint (validate, test, predict, or fit that goes on) the words are those of the checkpoint: its vocabulary, cut
-    as its texts were; the arguments from strip to max_vocab do not matter then.
+    as its texts were; the arguments from strip to max_vocab do not matter then, but for those that grow_vocab names.
 
     Args:
         files: Path, glob, folder, address in the cloud (s3://…), or - for the standard input; or a list of them, read
@@ -74,6 +75,8 @@ class TextDataModule(TimedDataModule):
         min_df: Words in fewer training documents are dropped; a number, or a share if a float.
         max_df: Words in more training documents are dropped; likewise.
         max_vocab: Of the rest, at most so many words are kept: those in most training documents.
+        grow_vocab: Whether a model that goes on training learns the words of the training documents that it does not
+            know, within the bounds of min_df, max_df and max_vocab.
         kwargs: Those of TimedDataModule and BowDataModule.
     """
 
@@ -106,6 +109,7 @@ class TextDataModule(TimedDataModule):
         min_df: int | float = 5,
         max_df: int | float = 0.5,
         max_vocab: int | None = None,
+        grow_vocab: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -144,6 +148,7 @@ class TextDataModule(TimedDataModule):
             strip,
         )
         self.vectorizer = Vectorizer(analyzer, min_df, max_df, max_vocab)
+        self.grow_vocab = grow_vocab
 
     def use(self, vocab: list[str], analyzer: dict[str, Any] | None) -> None:
         """Count these words, cut as the analyser with these settings does; as a checkpoint has them.
@@ -170,12 +175,12 @@ class TextDataModule(TimedDataModule):
         else:
             own = Analyzer.from_settings(analyzer)
             rank_zero_info(f"Text: cut into the {len(vocab):,} words of the checkpoint, as its texts were.")
-        self.vectorizer = Vectorizer(own, vocab=vocab)
+        self.vectorizer = replace(self.vectorizer, analyzer=own, vocab=vocab, grow=self.grow_vocab)
 
     @property
     def vocab(self) -> list[str]:
         """The V words: those of the checkpoint, or those of the training documents."""
-        return super().vocab if self.vectorizer.vocab is None else self.vectorizer.vocab
+        return self.vectorizer.fixed_vocab or super().vocab
 
     @property
     def vocab_size(self) -> int:
@@ -247,7 +252,7 @@ class TextDataModule(TimedDataModule):
 
     def predict_dataloader(self) -> DataLoader[BowBatch]:
         """All documents in the order of the input; with a checkpoint's words no corpus is made of them."""
-        if self.vectorizer.vocab is None:
+        if self.vectorizer.fixed_vocab is None:
             return super().predict_dataloader()
         return DataLoader(_Stream(self), batch_size=None, pin_memory=torch.cuda.is_available())
 
