@@ -89,9 +89,9 @@ def grow_vocab(model: EvaluatedModel, vocab: Sequence[str], documents: BowDatase
     sample = documents.sample(MAX_DOCUMENTS)
     counts = sample.counts()
     known, new = counts[:, :size], counts[:, size:]
-    theta = model.theta(known, sample.vectors())
-    arrays = [of.float().cpu().numpy() for of in (model.rho, model.alpha, theta)]
-    placed = torch.from_numpy(place_words(*arrays[:2], known, new, arrays[2])).to(model.rho)
+    proportions = model.theta(known, sample.vectors())
+    rho, alpha, theta = (of.float().cpu().numpy() for of in (model.rho, model.alpha, proportions))
+    placed = torch.from_numpy(place_words(rho, alpha, known, new, theta)).to(model.rho)
     model.topics.rho = _grown(model.topics.rho, placed)
     if model.encoder is not None:
         weight = model.encoder.weight

@@ -258,7 +258,7 @@ class ETM(EditedModel):
             if fitting:
                 self._trained_on = checkpoint.get("data_digest")
                 if self.has_other_documents:
-                    begin_anew(checkpoint, self.trainer, self)
+                    begin_anew(checkpoint, self.trainer)
             else:
                 self.data_digest = checkpoint.get("data_digest")
             check_state(checkpoint, self.trainer, self, goes_on=fitting and not self.has_other_documents)

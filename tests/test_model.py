@@ -504,7 +504,7 @@ def as_before(content: dict[str, Any], **given: Any) -> dict[str, Any]:
     """What the version before wrote of such a model."""
     names = {new: old for old, new in OLD_NAMES.items()}
     state = {names.get(name, name): value for name, value in content["state_dict"].items() if value.numel()}
-    del state["placed"], state["log_frequency"]
+    del state["placed"], state["log_frequency"], state["seen"]
     state |= {"prior_mean": torch.zeros(4), "prior_log_scale": torch.zeros(())}
     hyper_parameters = {**content["hyper_parameters"], **NOT_LEARNED, "learn_prior": False, **given}
     if hyper_parameters["inference"] == "encoder":

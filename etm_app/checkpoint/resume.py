@@ -1,7 +1,7 @@
 """What a run takes from a checkpoint beside the weights: progress, optimizer, callbacks, in the form of its own.
 
 Lightning hands all of it on as it is found. A state that has not the form of the run's own is refused; where the data
-are others than those of the checkpoint, what was best on those is forgotten.
+are others than those of the checkpoint, training begins anew from its model.
 """
 
 from pathlib import PurePath
@@ -67,16 +67,15 @@ def check_goes_on(checkpoint: dict[str, Any]) -> None:
         )
 
 
-def begin_anew(checkpoint: dict[str, Any], trainer: Trainer, model: LightningModule) -> None:
+def begin_anew(checkpoint: dict[str, Any], trainer: Trainer) -> None:
     """Have a run on other documents than those of the checkpoint train as long as any, from the model as it is.
 
-    Epochs, schedule, the optimizer's means, what was best and when to stop are of those documents, and so are forgotten,
+    Epochs, schedule, the optimizer's means, what was best and when to stop are of those documents: they are forgotten,
     which is said.
 
     Args:
         checkpoint: As Lightning has read it, in which the states are changed.
         trainer: Of this run.
-        model: Of this run.
     """
     states = checkpoint.get("callbacks", {})
     best = ""

@@ -132,10 +132,10 @@ def check_growth(subcommand: str, data: BowDataModule, checkpoint: dict[str, Any
         data.grow_vocab = False
     if not data.grow_vocab:
         return
-    if checkpoint is None:
+    if checkpoint is None or checkpoint["vocab"] is None:
         raise UserError(
-            "data.grow_vocab: true, but no vocabulary is there to grow; expected a model to go on with: --ckpt_path, "
-            "or leave data.grow_vocab out."
+            "data.grow_vocab: true, but there is no vocabulary to grow; expected the checkpoint of a model to go on "
+            "with: --ckpt_path, or leave data.grow_vocab out."
         )
 
 

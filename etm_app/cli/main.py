@@ -159,7 +159,7 @@ class ETMCLI(LightningCLI):
                     "expected another name, or another folder."
                 )
         if isinstance(data, BowDataModule):
-            check_growth(self.subcommand, data, self._checkpoint)
+            check_growth(self.config.subcommand, data, self._checkpoint)
             if self._checkpoint is not None and self._checkpoint["vocab"] is not None:
                 data.use(self._checkpoint["vocab"], self._checkpoint.get("analyzer"))
         if self._checkpoint is not None:  # before any text is counted

@@ -40,8 +40,8 @@ def place_words(
         Embeddings of the new words, [W, L].
     """
     documents = unit(log_tf_idf(known) @ rho)
-    places = unit(log_tf_idf(new).T @ (documents - documents.mean(axis=0)))
-    places *= np.linalg.norm(rho, axis=1).mean()
+    directions = unit(log_tf_idf(new).T @ (documents - documents.mean(axis=0)))
+    places = directions * np.linalg.norm(rho, axis=1).mean()
     # How often a topic has the word for each known word of its.
     known_tokens, new_tokens = known.sum(axis=1), new.sum(axis=0)
     of_topics = known_tokens @ theta
