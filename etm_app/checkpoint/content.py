@@ -48,6 +48,7 @@ SHARED = 10_000  # bytes of tensors that stand in several places, such as scores
 MAX_NUMBER = 2**64  # of a seed
 VERSION = r"[2-9](\.\d{1,4}){1,3}(\.?(dev|post|a|b|rc)\d{1,8})?"  # of Lightning
 MAX_TEXT = 10_000  # characters of a setting
+MAX_SEEN = 2**50  # documents, tokens
 CHUNK = 2**22  # weights looked at at once
 # Of a model's state what has a row for each topic, or two for a mean and a variance.
 OF_TOPICS = (
@@ -369,6 +370,8 @@ def _check_weights(weights: Any, model_class: type[TopicModel], given: dict[str,
             )
         if weight.is_floating_point() != expected[name].is_floating_point():
             raise _Unfit(f"state_dict.{name} is of {weight.dtype}")
+    if not 0 <= int(weights["seen"].min()) <= int(weights["seen"].max()) <= MAX_SEEN:
+        raise _Unfit(f"state_dict.seen is {weights['seen'].tolist()}, no numbers of documents and tokens")
     if wrong := non_finite(weights):
         raise _Unfit(f"state_dict.{wrong} has NaN or infinite numbers")
 
