@@ -55,13 +55,14 @@ class BowDataModule(LightningDataModule, ABC):
             and in .npy, each row is the record of the input with its number, as in the table that predict writes: over
             all files in order, those for validation and then those for testing last; records that are left out have
             rows too.
+        grow_vocab: Whether a model that goes on training learns the words of the training documents that it does not
+            know; of texts and docstrings those within the bounds of min_df, max_df and max_vocab.
     """
 
     # Of the prepared corpora. Raise it where the code makes other counts, words or documents of the same sources and
     # arguments: what was kept before is then made again. tests/data/test_formats.py reminds of it.
     FORMAT: ClassVar[int] = 1
 
-    grow_vocab: bool = False  # whether words that a model does not know join its vocabulary where its training goes on
     id_columns: Sequence[str] = ("id",)  # how a table may call the names of the documents
     period: Period | None = None  # see `BowCorpus`
 
@@ -73,6 +74,7 @@ class BowDataModule(LightningDataModule, ABC):
         cache_dir: Path = Path("~/.cache/etm_app"),
         seed: int = 0,
         document_embeddings: Path | None = None,
+        grow_vocab: bool = False,
     ) -> None:
         super().__init__()
         # Plain ints, checked here: jsonargparse cannot hand its PositiveInt on to a user's class with an int argument.
@@ -88,6 +90,7 @@ class BowDataModule(LightningDataModule, ABC):
         self.cache_dir = cache_dir
         self.seed = seed
         self.document_embeddings = document_embeddings
+        self.grow_vocab = grow_vocab
 
     @abstractmethod
     def build(self) -> BowCorpus:

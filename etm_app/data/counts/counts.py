@@ -56,7 +56,6 @@ class CountsDataModule(TimedDataModule):
         first_word: What svmlight files call the first word, 0 or 1; null: 0 where a word 0 occurs, else 1.
         val_fraction: Share of the documents for validation, without val_path or a split in ``documents``.
         test_fraction: Share of the documents for testing, likewise.
-        grow_vocab: Whether a model that goes on training learns the words of the counts that it does not know.
         kwargs: Those of TimedDataModule, whose times are in ``documents``, and BowDataModule.
     """
 
@@ -76,7 +75,6 @@ class CountsDataModule(TimedDataModule):
         first_word: int | None = None,
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
-        grow_vocab: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -98,7 +96,6 @@ class CountsDataModule(TimedDataModule):
         self.first_word = first_word
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
-        self.grow_vocab = grow_vocab
         self._known: list[str] | None = None  # words of a checkpoint
 
     def use(self, vocab: list[str], analyzer: dict[str, Any] | None) -> None:
@@ -113,7 +110,7 @@ class CountsDataModule(TimedDataModule):
             "files": {split: [[file.name, content_digest(file)] for file in files] for split, files in sources.items()},
             "splits": [self.val_fraction, self.test_fraction, self.seed],
         }
-        if format != "mat" and (vocab := self._vocab_file(format, sources["train"])):
+        if format != "mat" and (vocab := _vocab_file(self.vocab_path, format, sources["train"])):
             key["vocab"] = content_digest(vocab)
         if self.documents:
             key["documents"] = [content_digest(_existing(self.documents, "data.documents")), self.columns[0]]
@@ -189,28 +186,12 @@ class CountsDataModule(TimedDataModule):
             )
         return format, sources
 
-    def _vocab_file(self, format: Format, files: list[Path]) -> Path | None:
-        if self.vocab_path is not None:
-            return _existing(self.vocab_path, "data.vocab")
-        if format in LONG:
-            return None
-        name = re.sub(r"(^docword\.)|(\.gz$)", "", files[0].name)
-        stem = name.rsplit(".", 1)[0]
-        names = [f"vocab.{stem}.txt", f"{stem}.vocab.txt", "vocab.txt", "vocab.pkl"]
-        beside = [files[0].parent / name for name in names]
-        if (found := next((path for path in beside if path.is_file()), None)) is None:
-            raise UserError(
-                f"data.vocab: none of {', '.join(names)} is in {files[0].parent}; expected the words in the order of "
-                "their numbers, one a line: --data.vocab."
-            )
-        return found
-
     def _sources(
         self, format: Format, files: dict[str, list[Path]], table: pl.DataFrame | None
     ) -> dict[str, CountFile]:
         """A reader for the files of each split."""
         arguments = {split: "data.path" if split == "train" else f"data.{split}_path" for split in files}
-        path = self._vocab_file(format, files["train"])
+        path = _vocab_file(self.vocab_path, format, files["train"])
         vocab = None if path is None else read_vocab(path, "data.vocab")
         if format in LONG:
             sources: dict[str, CountFile] = {}
@@ -306,6 +287,24 @@ def _existing(path: Path, argument: str) -> Path:
     if not path.is_file():
         raise UserError(f"{argument}: there is no file {path}.")
     return path
+
+
+def _vocab_file(path: Path | None, format: Format, files: list[Path]) -> Path | None:
+    """The file with the words: the one that is named, or for a matrix one that lies beside it."""
+    if path is not None:
+        return _existing(path, "data.vocab")
+    if format in LONG:
+        return None
+    name = re.sub(r"(^docword\.)|(\.gz$)", "", files[0].name)
+    stem = name.rsplit(".", 1)[0]
+    names = [f"vocab.{stem}.txt", f"{stem}.vocab.txt", "vocab.txt", "vocab.pkl"]
+    beside = [files[0].parent / name for name in names]
+    if (found := next((path for path in beside if path.is_file()), None)) is None:
+        raise UserError(
+            f"data.vocab: none of {', '.join(names)} is in {files[0].parent}; expected the words in the order of "
+            "their numbers, one a line: --data.vocab."
+        )
+    return found
 
 
 def _words_of_both(vocab: list[str], known: list[str] | None, grow: bool) -> tuple[list[str], NDArray[np.int64]]:

@@ -39,8 +39,6 @@ class DocstringsDataModule(BowDataModule):
         stop_words: Words to drop: ``english`` for the package's list, ``none``, or a file with words.
         min_df: Words in fewer training documents are dropped; a number, or a share if a float.
         max_df: Words in more training documents are dropped; likewise.
-        grow_vocab: Whether a model that goes on training learns the words of the training documents that it does not
-            know, within the bounds of min_df and max_df.
         val_fraction: Share of the documents for validation.
         test_fraction: Share of the documents for testing.
         kwargs: Those of BowDataModule.
@@ -55,7 +53,6 @@ class DocstringsDataModule(BowDataModule):
         stop_words: str = "english",
         min_df: int | float = 10,
         max_df: int | float = 0.2,
-        grow_vocab: bool = False,
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
         **kwargs: Any,
@@ -66,7 +63,6 @@ class DocstringsDataModule(BowDataModule):
         self.min_words = min_words
         analyzer = Analyzer(min_length=MIN_LENGTH, stop_words=read_stop_words(stop_words))
         self.vectorizer = Vectorizer(analyzer, min_df, max_df)
-        self.grow_vocab = grow_vocab
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
 

@@ -75,8 +75,6 @@ class TextDataModule(TimedDataModule):
         min_df: Words in fewer training documents are dropped; a number, or a share if a float.
         max_df: Words in more training documents are dropped; likewise.
         max_vocab: Of the rest, at most so many words are kept: those in most training documents.
-        grow_vocab: Whether a model that goes on training learns the words of the training documents that it does not
-            know, within the bounds of min_df, max_df and max_vocab.
         kwargs: Those of TimedDataModule and BowDataModule.
     """
 
@@ -109,7 +107,6 @@ class TextDataModule(TimedDataModule):
         min_df: int | float = 5,
         max_df: int | float = 0.5,
         max_vocab: int | None = None,
-        grow_vocab: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -148,7 +145,6 @@ class TextDataModule(TimedDataModule):
             strip,
         )
         self.vectorizer = Vectorizer(analyzer, min_df, max_df, max_vocab)
-        self.grow_vocab = grow_vocab
 
     def use(self, vocab: list[str], analyzer: dict[str, Any] | None) -> None:
         """Count these words, cut as the analyser with these settings does; as a checkpoint has them.
