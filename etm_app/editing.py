@@ -187,7 +187,9 @@ class EditedModel(EvaluatedModel):
         given |= {"num_topics": len(state["topics.alpha"]), "seed_topics": seed_topics}
         own = {name: getattr(self, name) for name in ("optimizer", "lr_scheduler", "queries")}
         model = type(self)(**given, **own)
-        model.load_state_dict({**self.state_dict(), **state})
+        own_state = self.state_dict()
+        forgotten = {name: of[:0] for name, of in own_state.items() if name.startswith("memory.")}  # of other topics
+        model.load_state_dict({**own_state, **forgotten, **state})
         for name in ("vocab", "analyzer", "data_digest", "training_set"):
             setattr(model, name, getattr(self, name))
         model.given_names, model.unmerged = dict(names), unmerged

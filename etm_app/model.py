@@ -12,7 +12,7 @@ from torch import Tensor
 
 from etm_app.checkpoint.content import check_checkpoint_vocab, check_content, hyperparameters, read_checkpoint
 from etm_app.checkpoint.old import take_old_names
-from etm_app.checkpoint.resume import check_state, compare_data
+from etm_app.checkpoint.resume import begin_anew, check_state
 from etm_app.data.batch import BowBatch
 from etm_app.data.corpus import BowDataset
 from etm_app.data.datamodule import held_out_set, training_set
@@ -20,9 +20,11 @@ from etm_app.data.digest import digest_of_data
 from etm_app.data.vocabulary import check_same_vocab
 from etm_app.editing import EditedModel
 from etm_app.errors import UserError
+from etm_app.going_on import count_documents, grow_checkpoint
 from etm_app.metrics.elbo import Elbo
 from etm_app.nn.anchor import Anchor
 from etm_app.nn.encoder import Activation
+from etm_app.nn.memory import Memory
 from etm_app.nn.seeds import SeedWords
 from etm_app.nn.topics import Topics
 from etm_app.seeds import find_words, read_seeds
@@ -121,9 +123,11 @@ class ETM(EditedModel):
         self.topics = Topics(vocab_size, num_topics, rho_size, train_embeddings)
         self.anchor = Anchor(anchor)
         self.seed_words = SeedWords()
+        self.memory = Memory()
         # Whether training has begun: embeddings that were placed, or learned, are not placed again.
         self.register_buffer("placed", torch.tensor(False))
         self.register_buffer("log_frequency", torch.zeros(vocab_size))
+        self.register_buffer("seen", torch.zeros(2, dtype=torch.int64))
         self.register_load_state_dict_pre_hook(take_old_names)  # type: ignore[no-untyped-call]
         self.vocab_size = vocab_size
         self.vocab: list[str] | None = None
@@ -132,6 +136,7 @@ class ETM(EditedModel):
         self.analyzer: dict[str, Any] | None = None  # how texts become words of the vocabulary: Analyzer's settings
         self.train_elbo = Elbo()
         self.data_digest: str | None = None  # of the documents that it is trained on and chosen by
+        self._trained_on: str | None = None  # of those before this fit
         self.training_set: BowDataset | None = None  # what coherence and the other statistics are counted over
         self._seed = 0
         self._held_out: BowDataset | None = None  # what the inference is chosen by
@@ -159,8 +164,8 @@ class ETM(EditedModel):
             self.training_set = training_set(datamodule, self.vocab_size)
         if stage == "fit":
             self._seed = torch.initial_seed()
+            self._trained_on = self.data_digest if self.placed else None
             if self.training_set is not None and datamodule is not None:
-                self.anchor.num_documents = max(len(self.training_set), 1)
                 self.data_digest = digest_of_data(datamodule, self.training_set, self.known_vocab)
 
     def on_fit_start(self) -> None:
@@ -169,9 +174,8 @@ class ETM(EditedModel):
         if self.inference == "auto":
             held_out = held_out_set(getattr(self.trainer, "datamodule", None), self.vocab_size)
             self._held_out = self.training_set if held_out is None else held_out
-        tokens = None if self.training_set is None else self.training_set.token_counts()
-        if tokens is not None:
-            self.take_frequencies(tokens)
+        if self.training_set is not None:
+            count_documents(self, self.training_set, self.has_other_documents)
         found = find_words(self.seed_topics, self.known_vocab)
         self.seed_words.hold(seeds := [list(numbers.values()) for numbers in found.values()])
         if not self.placed:
@@ -179,11 +183,17 @@ class ETM(EditedModel):
                 rank_zero_warn(warning)
             given = read_vectors(self.embeddings, self.known_vocab, self.rho.shape[1])
             if given is not None:
+                tokens = None if self.training_set is None else self.training_set.token_counts()
                 rank_zero_info(f"Embeddings: {given.coverage(tokens)}, in {given.path}")
             corpus = self.training_set if self.warm_start else None
             broadcast = self.trainer.strategy.broadcast
             place_embeddings(self, corpus, given, self.embedding_scale, self._seed, broadcast, seeds)
             self.placed.fill_(True)
+
+    @property
+    def has_other_documents(self) -> bool:
+        """Whether it was trained on other documents than those of this fit, so far as it is known."""
+        return None not in (self._trained_on, self.data_digest) and self._trained_on != self.data_digest
 
     def on_train_epoch_start(self) -> None:
         """Seed the epoch by its number: a run that was interrupted goes on with the noise it would have had."""
@@ -201,7 +211,11 @@ class ETM(EditedModel):
         penalty: Tensor = self.anchor(self.topics.rho, self.topics.alpha, batch, explained)
         if self.seed_topics:
             penalty = penalty + self.seed_words(self.topics, self.log_frequency, self.relevance)
-        return (kl - likelihood) / max(batch.num_nonempty, 1) + penalty
+        loss = (kl - likelihood) / max(batch.num_nonempty, 1)
+        if self.training_set is not None:
+            log_sizes = None if self.e_step is None else self.e_step.log_prior()
+            loss = self.memory(loss, len(self.training_set), beta_by_word, log_sizes)
+        return loss + penalty
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Choose the inference, once the topics tell: before any evaluation of an epoch that is not shorter."""
@@ -236,17 +250,24 @@ class ETM(EditedModel):
             UserError: The checkpoint is of another model or another vocabulary, or holds what none should.
         """
         check_content(checkpoint, type(self))
+        fitting = self._trainer is not None and self.trainer.state.fn == "fit"
+        if fitting and getattr(getattr(self.trainer, "datamodule", None), "grow_vocab", False):
+            assert self.training_set is not None
+            growth = grow_checkpoint(checkpoint, type(self), self.known_vocab, self.training_set)
+            rank_zero_info(f"Vocabulary: {growth}.")
         check_checkpoint_vocab(checkpoint["vocab"], self.vocab)
         self.vocab = checkpoint["vocab"]
         self.analyzer = checkpoint.get("analyzer") or self.analyzer
         self.given_names, self.unmerged = checkpoint.get("topic_names") or {}, checkpoint.get("unmerged")
         self.infer_by(hyperparameters(checkpoint)["inference"])
         if self._trainer is not None:
-            check_state(checkpoint, self.trainer, self)
-            if self.trainer.state.fn == "fit":
-                compare_data(checkpoint, self.trainer, self.data_digest)
+            if fitting:
+                self._trained_on = checkpoint.get("data_digest")
+                if self.has_other_documents:
+                    begin_anew(checkpoint, self.trainer)
             else:
                 self.data_digest = checkpoint.get("data_digest")
+            check_state(checkpoint, self.trainer, self, goes_on=fitting and not self.has_other_documents)
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]  # Lightning's calls what the file names

@@ -18,10 +18,11 @@ from etm_app.errors import UserError
 from etm_app.nn.anchor import Anchor
 from etm_app.nn.e_step import EStep
 from etm_app.nn.encoder import Encoder
+from etm_app.nn.memory import Memory
 from etm_app.nn.topics import Topics
 from etm_app.topic_names import NAME_WORDS
 
-__all__ = ["Inference", "TopicModel"]
+__all__ = ["Inference", "TopicModel", "highest", "relevance_in"]
 
 Inference = Literal["auto", "mixture", "mixed_membership", "encoder"]
 
@@ -40,6 +41,9 @@ class TopicModel(nn.Module):
             and for all where they are not known: words are ranked by probability then.
         relevance: λ of `word_relevance`, by which words are ranked where topics are shown.
         anchor: Where these were placed in the beginning.
+        memory: What stands for the documents of trainings before.
+        seen: How many documents and tokens the model was trained on, those of trainings before included, int64 [2]; 0
+            where that is not known.
         placed: Whether they were, a bool: they are not placed again.
         vocab_size: V.
         document_embeddings_size: E, dimensions of the embeddings that documents come with; 0 for none.
@@ -55,6 +59,8 @@ class TopicModel(nn.Module):
     log_frequency: Tensor
     relevance: float
     anchor: Anchor
+    memory: Memory
+    seen: Tensor
     placed: Tensor
     vocab_size: int
     document_embeddings_size: int
@@ -191,6 +197,12 @@ class TopicModel(nn.Module):
         share = (tokens + 1) / (tokens.sum() + len(tokens))
         self.log_frequency.copy_(share.where(tokens > 0, 1.0).log())
 
+    def token_counts(self, num_tokens: int) -> NDArray[np.int64]:
+        """How many of so many training tokens are each word, [V], by what `take_frequencies` has kept."""
+        counts = self.log_frequency.double().exp() * (num_tokens + self.vocab_size) - 1
+        known: NDArray[np.int64] = counts.where(self.log_frequency < 0, 0).round().clamp(min=0).long().cpu().numpy()
+        return known
+
     def word_relevance(self, relevance: float | None = None) -> Tensor:
         """How much each word tells of each topic: λ log p + (1 − λ) log(p / f), nats, [K, V].
 
@@ -200,9 +212,7 @@ class TopicModel(nn.Module):
         Args:
             relevance: λ, from 0, what is only here, to 1, what is most probable here; by default the model's.
         """
-        weight = self.relevance if relevance is None else relevance
-        beta = self.beta
-        return beta.clamp(min=torch.finfo(beta.dtype).tiny).log_().sub_(self.log_frequency * (1 - weight))
+        return relevance_in(self.beta, self.log_frequency, self.relevance if relevance is None else relevance)
 
     def top_word_indices(self, n: int = 10, relevance: float = 1.0) -> Tensor:
         """The n words of every topic that are first by `word_relevance`, by default by probability.
@@ -210,13 +220,7 @@ class TopicModel(nn.Module):
         Returns:
             int64 [K, min(n, V)]; words that are level in the order of the vocabulary.
         """
-        scores = self.beta if relevance == 1 else self.word_relevance(relevance)
-        least = scores.topk(min(n, self.vocab_size)).values[:, -1]
-        rows = []
-        for own, bound in zip(scores, least, strict=True):
-            (found,) = (~(own < bound)).nonzero(as_tuple=True)
-            rows.append(found[own[found].argsort(descending=True, stable=True)[: min(n, self.vocab_size)]])
-        return torch.stack(rows)
+        return highest(self.beta if relevance == 1 else self.word_relevance(relevance), n)
 
     def top_words(self, n: int = 10, relevance: float | None = None) -> list[list[str]]:
         """The n words that tell most of every topic, the first by `word_relevance` first.
@@ -264,3 +268,19 @@ class TopicModel(nn.Module):
     def _words(self, indices: Sequence[int]) -> list[str]:
         vocab = self.known_vocab
         return [vocab[index] for index in indices]
+
+
+def relevance_in(beta: Tensor, log_frequency: Tensor, weight: float) -> Tensor:
+    """`TopicModel.word_relevance` in any topics, [K, V]."""
+    return beta.clamp(min=torch.finfo(beta.dtype).tiny).log_().sub_(log_frequency * (1 - weight))
+
+
+def highest(scores: Tensor, n: int) -> Tensor:
+    """The columns of the n highest scores of each row, int64; those that are level in their order."""
+    n = min(n, scores.shape[1])
+    least = scores.topk(n).values[:, -1]
+    rows = []
+    for own, bound in zip(scores, least, strict=True):
+        (found,) = (~(own < bound)).nonzero(as_tuple=True)
+        rows.append(found[own[found].argsort(descending=True, stable=True)[:n]])
+    return torch.stack(rows)

@@ -78,6 +78,7 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "matplotlib"))  # torchmetrics imports it where it is installed
     monkeypatch.chdir(home)
     yield
     torch.use_deterministic_algorithms(False)

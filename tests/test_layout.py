@@ -10,7 +10,7 @@ import etm_app
 ROOT = Path(etm_app.__file__).parent
 LOW = ("errors", "files")  # everybody may know them
 DATA, NN, METRICS = "data", "nn", "metrics"
-MODEL = ("model", "editing", "evaluation", "topic_model", "topic_names", "seeds", "start", "checkpoint")
+MODEL = ("model", "editing", "evaluation", "topic_model", "topic_names", "seeds", "start", "going_on", "checkpoint")
 # Each room, with the others that it may know. `cli` may know all.
 KNOWS: dict[str, tuple[str, ...]] = {
     "errors": (),

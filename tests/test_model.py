@@ -479,15 +479,22 @@ def test_a_checkpoint_of_a_model_that_was_not_trained_is_placed(tmp_path: Path) 
     assert model.anchor.placed
 
 
-def test_the_frequencies_are_those_of_the_documents_of_this_fit(tmp_path: Path) -> None:
-    run, others = trainer(max_epochs=1), PlantedDataModule(planted_counts(seed=3))
-    run.fit(etm(), PlantedDataModule())
+def test_the_frequencies_are_those_of_all_documents_also_of_fits_before(tmp_path: Path) -> None:
+    run, first, others = trainer(max_epochs=1), PlantedDataModule(), PlantedDataModule(planted_counts(seed=3))
+    run.fit(etm(), first)
     run.save_checkpoint(tmp_path / "model.ckpt")
-    resumed, anew = etm(), etm()
-    trainer(max_epochs=2).fit(resumed, others, ckpt_path=tmp_path / "model.ckpt")
-    trainer(max_epochs=1).fit(anew, others)
-    assert torch.equal(resumed.log_frequency, anew.log_frequency)
-    assert not torch.equal(ETM.load_from_checkpoint(tmp_path / "model.ckpt").log_frequency, anew.log_frequency)
+    resumed, of_both = etm(), etm()
+    on = trainer(max_epochs=1)
+    on.fit(resumed, others, ckpt_path=tmp_path / "model.ckpt")
+    counts = [data.training_set().token_counts() for data in (first, others)]
+    of_both.take_frequencies(counts[0] + counts[1])
+    torch.testing.assert_close(resumed.log_frequency, of_both.log_frequency)
+    assert resumed.seen.tolist() == [120, counts[0].sum() + counts[1].sum()]
+    on.save_checkpoint(tmp_path / "both.ckpt")  # and is not counted again where its training goes on
+    again = etm()
+    trainer(max_epochs=2).fit(again, others, ckpt_path=tmp_path / "both.ckpt")
+    assert torch.equal(again.log_frequency, resumed.log_frequency)
+    assert torch.equal(again.seen, resumed.seen)
 
 
 NOT_LEARNED = {"word_dropout": 0.0, "normalize_posterior": False, "e_step": False, "prior": "gaussian"}
@@ -497,7 +504,7 @@ def as_before(content: dict[str, Any], **given: Any) -> dict[str, Any]:
     """What the version before wrote of such a model."""
     names = {new: old for old, new in OLD_NAMES.items()}
     state = {names.get(name, name): value for name, value in content["state_dict"].items() if value.numel()}
-    del state["placed"], state["log_frequency"]
+    del state["placed"], state["log_frequency"], state["seen"]
     state |= {"prior_mean": torch.zeros(4), "prior_log_scale": torch.zeros(())}
     hyper_parameters = {**content["hyper_parameters"], **NOT_LEARNED, "learn_prior": False, **given}
     if hyper_parameters["inference"] == "encoder":

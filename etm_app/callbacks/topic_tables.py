@@ -13,9 +13,10 @@ from etm_app.callbacks.run_folder import run_folder
 from etm_app.metrics.coherence import npmi_coherence, topic_diversity
 from etm_app.metrics.definitions import DEFINITIONS, definition_of
 from etm_app.model import ETM
+from etm_app.report.drift import Drift, drift_of
 from etm_app.report.survey import Survey, fingerprint, survey_of
-from etm_app.report.tables import Topic, write_embeddings, write_groups, write_metrics, write_topics
-from etm_app.report.terminal import show_changes, show_metrics, show_neighbors, show_topics
+from etm_app.report.tables import Topic, write_drift, write_embeddings, write_groups, write_metrics, write_topics
+from etm_app.report.terminal import show_changes, show_drift, show_metrics, show_neighbors, show_topics
 from etm_app.topic_names import read_names
 
 __all__ = ["TopicTables"]
@@ -30,7 +31,7 @@ class TopicTables(OnEvaluations, Callback):
     ``topics.csv``, ``topics_wide.csv`` and ``topics.json`` with the most relevant words of each topic, their
     probabilities and relevance, its share and coherence; ``metrics.json`` with the value and the definition of every
     metric; where the documents have labels or times, ``topics_by_label.csv``, ``topics_by_period.csv`` and
-    ``topic_words_by_period.csv``.
+    ``topic_words_by_period.csv``; where training went on with other documents, ``topic_drift.csv``.
 
     Args:
         num_words: Words shown of each topic.
@@ -55,6 +56,7 @@ class TopicTables(OnEvaluations, Callback):
         self.metrics: dict[str, float] = {}
         self.topics: list[Topic] = []
         self.named = False
+        self.drifts: list[Drift] = []
         self.neighbors: dict[str, list[tuple[str, float]]] = {}
         self.unknown_queries: list[str] = []
         self.coherence: NDArray[np.float64] | None = None
@@ -116,6 +118,7 @@ class TopicTables(OnEvaluations, Callback):
         self.folder = folder
         self.survey = survey_of(model)
         self.topics, self.named = self._describe(model), bool(model.given_names)
+        self.drifts = drift_of(model, self.num_words)
         known = set(model.vocab or ())
         self.unknown_queries = [query for query in model.queries if query not in known]
         self.neighbors = {
@@ -123,6 +126,8 @@ class TopicTables(OnEvaluations, Callback):
         }
         folder.mkdir(parents=True, exist_ok=True)
         write_topics(self.topics, folder)
+        if self.drifts:
+            write_drift(self.drifts, folder)
         write_metrics(self.metrics, {name: definition_of(name) for name in self.metrics}, folder)
         self._of_groups = [] if self.survey is None else write_groups(self.survey, model, folder)
         state = (folder, fingerprint(model))
@@ -150,13 +155,15 @@ class TopicTables(OnEvaluations, Callback):
 
     def written(self) -> list[str]:
         """Names of the files in ``folder``."""
-        names = ["topics.csv", "topics_wide.csv", "topics.json", *self._of_groups, "metrics.json"]
+        drift = ["topic_drift.csv"] * bool(self.drifts)
+        names = ["topics.csv", "topics_wide.csv", "topics.json", *self._of_groups, *drift, "metrics.json"]
         return [*names, "embeddings.txt", "rho.parquet", "alpha.parquet"] if self.export_embeddings else names
 
     def show(self, console: Console) -> None:
-        """Print topics, how they change, neighbours of the queries, and metrics with definitions."""
+        """Print topics, how they change and drift, neighbours of the queries, and metrics with definitions."""
         show_topics(console, self.topics, self.named)
         if self.survey is not None and self.survey.by_period is not None:
             show_changes(console, self.survey.by_period, [topic.name for topic in self.topics])
+        show_drift(console, self.drifts)
         show_neighbors(console, self.neighbors, self.unknown_queries)
         show_metrics(console, self.metrics, DEFINITIONS)

@@ -48,6 +48,7 @@ SHARED = 10_000  # bytes of tensors that stand in several places, such as scores
 MAX_NUMBER = 2**64  # of a seed
 VERSION = r"[2-9](\.\d{1,4}){1,3}(\.?(dev|post|a|b|rc)\d{1,8})?"  # of Lightning
 MAX_TEXT = 10_000  # characters of a setting
+MAX_SEEN = 2**50  # documents, tokens
 CHUNK = 2**22  # weights looked at at once
 # Of a model's state what has a row for each topic, or two for a mean and a variance.
 OF_TOPICS = (
@@ -349,6 +350,10 @@ def _check_weights(weights: Any, model_class: type[TopicModel], given: dict[str,
             take_old_names(model, weights)
             if weights.get("anchor.rho", torch.empty(0)).numel():
                 model.anchor.place(model.rho, model.alpha, model.rho[:, 0], model.rho[:, 0])
+            if (remembered := weights.get("memory.beta_by_word", torch.empty(0))).numel():
+                # Of all words, or of those that there were before the vocabulary grew.
+                words = torch.empty(min(len(remembered), model.vocab_size), len(model.alpha))
+                model.memory.place(words, model.alpha[:, 0])
         expected = model.state_dict()
     except UserError as error:
         raise _Unfit(f"hyper_parameters: {error!s:.300}".rstrip(".")) from error
@@ -365,6 +370,9 @@ def _check_weights(weights: Any, model_class: type[TopicModel], given: dict[str,
             )
         if weight.is_floating_point() != expected[name].is_floating_point():
             raise _Unfit(f"state_dict.{name} is of {weight.dtype}")
+    seen = weights["seen"]  # on no device where versions before did not count
+    if not seen.is_meta and not ((seen >= 0) & (seen <= MAX_SEEN)).all():
+        raise _Unfit(f"state_dict.seen is {seen.tolist()}, no numbers of documents and tokens")
     if wrong := non_finite(weights):
         raise _Unfit(f"state_dict.{wrong} has NaN or infinite numbers")
 

@@ -74,6 +74,9 @@ def take_old_names(model: TopicModel, state_dict: dict[str, Any], *_: object) ->
         state_dict["placed"] = torch.ones_like(model.placed)
         for name, buffer in model.anchor.named_buffers(prefix="anchor"):  # absent where there was no warm start
             state_dict.setdefault(name, torch.empty_like(buffer[:0]))
+    state_dict.setdefault("seen", torch.zeros_like(model.seen))  # not counted, nor anything remembered
+    for name, buffer in model.memory.named_buffers(prefix="memory"):
+        state_dict.setdefault(name, torch.empty_like(buffer[:0]))
     if "log_frequency" not in state_dict:  # the anchor's is of a sample of the documents, and none is 0
         known = state_dict.get("anchor.log_frequency", torch.empty(0))
         state_dict["log_frequency"] = known if known.numel() else torch.zeros_like(model.log_frequency)

@@ -1,7 +1,7 @@
 """What a run takes from a checkpoint beside the weights: progress, optimizer, callbacks, in the form of its own.
 
 Lightning hands all of it on as it is found. A state that has not the form of the run's own is refused; where the data
-are others than those of the checkpoint, what was best on those is forgotten.
+are others than those of the checkpoint, training begins anew from its model.
 """
 
 from pathlib import PurePath
@@ -18,20 +18,21 @@ from torch.optim import Optimizer
 from etm_app.checkpoint.content import non_finite
 from etm_app.errors import UserError
 
-__all__ = ["check_goes_on", "check_state", "compare_data"]
+__all__ = ["begin_anew", "check_goes_on", "check_state"]
 
 MAX_STEPS = 2**53
 EXAMPLE = torch.Size((2, 3))  # of a parameter
 LOOPS = ("fit_loop", "validate_loop", "test_loop", "predict_loop")
 
 
-def check_state(checkpoint: dict[str, Any], trainer: Trainer, model: LightningModule) -> None:
+def check_state(checkpoint: dict[str, Any], trainer: Trainer, model: LightningModule, goes_on: bool) -> None:
     """Refuse states that this run cannot take up, before it does.
 
     Args:
         checkpoint: As Lightning has read it. Flags of the optimizer and the schedule are set to those of this run.
         trainer: Of this run.
         model: Of this run, in which nothing is changed.
+        goes_on: Whether training goes on where it was.
 
     Raises:
         UserError: A state is missing, of something else, or of a form that it never has.
@@ -45,7 +46,7 @@ def check_state(checkpoint: dict[str, Any], trainer: Trainer, model: LightningMo
         for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by a connector
             if state := states.get(callback.state_key):
                 _check_callback(callback, state, f"callbacks.{type(callback).__name__}")
-    if trainer.state.fn == "fit":
+    if goes_on:
         _check_epochs(checkpoint, trainer)
         _check_optimizers(checkpoint, model)
 
@@ -66,26 +67,28 @@ def check_goes_on(checkpoint: dict[str, Any]) -> None:
         )
 
 
-def compare_data(checkpoint: dict[str, Any], trainer: Trainer, digest: str | None) -> None:
-    """Forget what was best where it was so on other data, and say so.
+def begin_anew(checkpoint: dict[str, Any], trainer: Trainer) -> None:
+    """Have a run on other documents than those of the checkpoint train as long as any, from the model as it is.
+
+    Epochs, schedule, the optimizer's means, what was best and when to stop are of those documents: they are forgotten,
+    which is said.
 
     Args:
-        checkpoint: As Lightning has read it, from which the states of callbacks that compare are taken.
+        checkpoint: As Lightning has read it, in which the states are changed.
         trainer: Of this run.
-        digest: Of this run's documents; None where they are unknown.
     """
-    trained = checkpoint.get("data_digest")
-    if trained is None or digest is None or trained == digest:
-        return
     states = checkpoint.get("callbacks", {})
     best = ""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by a connector
         if isinstance(callback, ModelCheckpoint | EarlyStopping):
             state = states.pop(callback.state_key, {})
             best = best or (state.get("monitor") and state.get("best_model_path")) or ""
+    checkpoint.pop("loops", None)
+    checkpoint["lr_schedulers"], checkpoint["optimizer_states"] = [], []
     rank_zero_info(
         "Data: other documents, or embeddings of them, than those of the checkpoint, so perplexities do not compare: "
-        "what is best, and when to stop, is found anew from here on."
+        "epochs are counted, what is best and when to stop are found, anew from here on. The documents before count as "
+        "the model remembers them."
         f"{f' The best model on those before stays in {best}.' if best else ''}"
     )
 

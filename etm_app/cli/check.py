@@ -67,7 +67,8 @@ class CheckingTrainer(Trainer):
         """
         assert isinstance(model, ETM)
         corpus = corpus_of(datamodule, model.vocab_size)
-        if ckpt_path is not None:
+        grows = isinstance(datamodule, BowDataModule) and datamodule.grow_vocab
+        if ckpt_path is not None and not grows:
             model.vocab = corpus.vocab
             model.on_load_checkpoint(read_checkpoint(ckpt_path, type(model)))
         statistics = corpus_statistics(corpus)

@@ -20,7 +20,15 @@ from etm_app.files import check_target, is_same
 from etm_app.model import ETM
 from etm_app.report.page import is_report
 
-__all__ = ["check_accelerator", "check_checkpoint", "check_targets", "has_documents", "vocab_size_of"]
+__all__ = [
+    "check_accelerator",
+    "check_checkpoint",
+    "check_growth",
+    "check_targets",
+    "has_documents",
+    "unknown_words",
+    "vocab_size_of",
+]
 
 
 def check_targets(subcommand: str, config: Namespace) -> dict[str, Path]:
@@ -123,6 +131,35 @@ def check_checkpoint(subcommand: str, path: str | Path | None) -> dict[str, Any]
         check_goes_on(checkpoint)
     # The rest would keep the file open, which fit may overwrite.
     return {name: checkpoint.get(name) for name in ("hyper_parameters", "vocab", "analyzer", "global_step")}
+
+
+def check_growth(subcommand: str, data: BowDataModule, checkpoint: dict[str, Any] | None) -> None:
+    """Have a vocabulary grow only where training goes on.
+
+    Raises:
+        UserError: It is to grow, but there is none, or none that is known by its words.
+    """
+    if subcommand not in ("fit", "check"):
+        data.grow_vocab = False
+    if not data.grow_vocab:
+        return
+    if checkpoint is None or checkpoint["vocab"] is None:
+        raise UserError(
+            "data.grow_vocab: true, but there is no vocabulary to grow; expected the checkpoint of a model to go on "
+            "with: --ckpt_path, or leave data.grow_vocab out."
+        )
+
+
+def unknown_words(data: LightningDataModule) -> str:
+    """How much of the texts or counts a checkpoint's vocabulary lacks, a sentence; nothing where that is not known."""
+    meta = data.corpus.meta if isinstance(data, BowDataModule) else {}
+    if not meta.get("tokens") or not (unknown := meta.get("unknown_tokens")):
+        return ""
+    return (
+        f"Vocabulary: {unknown / meta['tokens']:.1%} of the tokens of the documents ({unknown:,} of "
+        f"{meta['tokens']:,}) are words that the model does not know, and are left out; --data.grow_vocab true has it "
+        "learn those within --data.min_df and --data.max_df."
+    )
 
 
 def has_documents(datamodule: LightningDataModule, loader: str) -> bool:

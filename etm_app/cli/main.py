@@ -38,7 +38,15 @@ from etm_app.cli.check import show_warnings
 from etm_app.cli.chosen_data import DATA_MODULES, choose_data
 from etm_app.cli.commands import SUBCOMMANDS, answer, main_parser_arguments
 from etm_app.cli.embed import EmbeddingTrainer
-from etm_app.cli.guards import check_accelerator, check_checkpoint, check_targets, has_documents, vocab_size_of
+from etm_app.cli.guards import (
+    check_accelerator,
+    check_checkpoint,
+    check_growth,
+    check_targets,
+    has_documents,
+    unknown_words,
+    vocab_size_of,
+)
 from etm_app.cli.help import HelpFormatter, show_data_module
 from etm_app.cli.inside import let_sigterm_end_the_run
 from etm_app.cli.interrupts import Interrupted
@@ -161,8 +169,10 @@ class ETMCLI(LightningCLI):
                     f"{argument}: {path} is, or would be, among the files that {type(data).__name__} reads; "
                     "expected another name, or another folder."
                 )
-        if self._checkpoint is not None and self._checkpoint["vocab"] is not None and isinstance(data, BowDataModule):
-            data.use(self._checkpoint["vocab"], self._checkpoint.get("analyzer"))
+        if isinstance(data, BowDataModule):
+            check_growth(self.config.subcommand, data, self._checkpoint)
+            if self._checkpoint is not None and self._checkpoint["vocab"] is not None:
+                data.use(self._checkpoint["vocab"], self._checkpoint.get("analyzer"))
         if self._checkpoint is not None:  # before any text is counted
             trained = hyperparameters(self._checkpoint).get("document_embeddings_size", 0)
             check_vector_size(trained, vector_size_of(data))
@@ -216,13 +226,16 @@ class ETMCLI(LightningCLI):
                 "data: one word in the vocabulary: all topics would be that word; expected more of them: lower "
                 "--data.min_df, raise --data.max_df, or take more documents."
             )
+        if self._checkpoint is not None and (unknown := unknown_words(self.datamodule)):
+            rank_zero_info(unknown)
         if isinstance(self.datamodule, BowDataModule) and self.trainer.is_global_zero:
             own_texts = isinstance(self.datamodule, TextDataModule)
             show_warnings(make_console(), advice(self.datamodule.corpus, len(self.model.topics.alpha), own_texts))
 
     def after_fit(self) -> None:
         """Evaluate the best checkpoint, and show its topics."""
-        if self._checkpoint is not None and self.trainer.global_step == self._checkpoint["global_step"]:
+        had = 0 if self._checkpoint is None or self.model.has_other_documents else self._checkpoint["global_step"]
+        if had and self.trainer.global_step == had:
             rank_zero_info(
                 f"Nothing was trained: the checkpoint has had {self.trainer.current_epoch} epochs, and "
                 f"trainer.max_epochs is {self.trainer.max_epochs}; to go on, give more (--trainer.max_epochs "

@@ -56,6 +56,8 @@ class BowDataModule(LightningDataModule, ABC):
             and in .npy, each row is the record of the input with its number, as in the table that predict writes: over
             all files in order, those for validation and then those for testing last; records that are left out have
             rows too.
+        grow_vocab: Whether a model that goes on training learns the words of the training documents that it does not
+            know; of texts and docstrings those within the bounds of min_df, max_df and max_vocab.
     """
 
     # Of the prepared corpora. Raise it where the code makes other counts, words or documents of the same sources and
@@ -73,6 +75,7 @@ class BowDataModule(LightningDataModule, ABC):
         cache_dir: Path = Path("~/.cache/etm_app"),
         seed: int = 0,
         document_embeddings: Path | None = None,
+        grow_vocab: bool = False,
     ) -> None:
         super().__init__()
         # Plain ints, checked here: jsonargparse cannot hand its PositiveInt on to a user's class with an int argument.
@@ -88,6 +91,7 @@ class BowDataModule(LightningDataModule, ABC):
         self.cache_dir = cache_dir
         self.seed = seed
         self.document_embeddings = document_embeddings
+        self.grow_vocab = grow_vocab
 
     @abstractmethod
     def build(self) -> BowCorpus:
@@ -166,7 +170,7 @@ class BowDataModule(LightningDataModule, ABC):
         return prepared(self.cache_dir.expanduser() / "corpora" / f"{type(self).__name__}-{digest}", self.write)
 
     def use(self, vocab: list[str], analyzer: dict[str, Any] | None) -> None:
-        """Take over the words of a checkpoint before anything is counted, where counts are made from texts.
+        """Take over the words of a checkpoint before anything is counted, and add others where they may grow.
 
         Here it does nothing: a corpus has its own vocabulary, which the model compares with the checkpoint's.
 

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-__all__ = ["MAX_DOCUMENTS", "warm_start"]
+__all__ = ["MAX_DOCUMENTS", "log_tf_idf", "unit", "warm_start"]
 
 MAX_DOCUMENTS = 20_000  # that are decomposed; more change the directions little and the time much
 CLUSTERINGS = 4  # of documents, of which the best is taken
@@ -55,20 +55,20 @@ def warm_start(
     num_documents, vocab_size = weights.shape
     words = generator.normal(0, 1e-3, (vocab_size, rho_size)).astype(np.float32)
     words[:, : len(values)] += of_words.T * values
-    rho = _unit(words) if rho is None else rho
+    rho = unit(words) if rho is None else rho
 
     # More topics than documents, or than different ones: the rest start anywhere.
     alpha = generator.normal(0, 1, (num_topics, rho_size)).astype(np.float32)
     num_centres = min(num_topics, num_documents)
     if num_centres:
         clusters = KMeans(num_centres, n_init=CLUSTERINGS, max_iter=100, random_state=seed)
-        directions = _unit(weights @ _unit(words[:, :CLUSTERED_DIMENSIONS]))
+        directions = unit(weights @ unit(words[:, :CLUSTERED_DIMENSIONS]))
         if vectors is not None:
-            directions = np.hstack((directions, _unit(vectors[known] - vectors[known].mean(axis=0))))
+            directions = np.hstack((directions, unit(vectors[known] - vectors[known].mean(axis=0))))
         labels = clusters.fit_predict(directions)
         shape = (num_topics, num_documents)
         members = sp.csr_array((np.ones(num_documents, np.float32), (labels, np.arange(num_documents))), shape)
-        places = _unit(weights @ rho)
+        places = unit(weights @ rho)
         sizes = members.sum(axis=1)
         means = (members @ places) / np.maximum(sizes, 1)[:, None]
         if num_centres > 1:
@@ -76,8 +76,8 @@ def warm_start(
         found = (sizes > 0) & (np.linalg.norm(means, axis=1) > 0)
         alpha[found] = means[found]
         if seeds:
-            alpha = _with_seeds(_unit(alpha), members, weights, rho, seeds)
-    return scale * rho, scale * _unit(alpha)
+            alpha = _with_seeds(unit(alpha), members, weights, rho, seeds)
+    return scale * rho, scale * unit(alpha)
 
 
 def _with_seeds(
@@ -106,9 +106,9 @@ def _with_seeds(
     for number, words in enumerate(seeds):
         own = of_words[:, list(words)].toarray()
         shares[number] = (own / np.maximum(own.sum(axis=0), 1e-12)).mean(axis=1)  # each word counts the same
-        places[number] = _unit(rho[list(words)]).sum(axis=0)
+        places[number] = unit(rho[list(words)]).sum(axis=0)
     _, taken = linear_sum_assignment(shares, maximize=True)
-    seeded = _unit(places) + shares[np.arange(len(seeds)), taken][:, None] * alpha[taken]
+    seeded = unit(places) + shares[np.arange(len(seeds)), taken][:, None] * alpha[taken]
     return np.concatenate((seeded, np.delete(alpha, taken, axis=0)))
 
 
@@ -122,11 +122,7 @@ def _semantic_analysis(
     from sklearn.utils.extmath import randomized_svd
 
     num_documents, vocab_size = counts.shape
-    frequency = np.bincount(counts.indices, minlength=vocab_size)
-    idf = np.log((1 + num_documents) / (1 + frequency)) + 1
-    weights = sp.csr_array(
-        ((np.log1p(counts.data) * idf[counts.indices]).astype(np.float32), counts.indices, counts.indptr), counts.shape
-    )
+    weights = log_tf_idf(counts)
     lengths = np.sqrt(weights.power(2).sum(axis=1))
     weights = sp.csr_array(sp.diags_array((1 / np.maximum(lengths, 1e-12)).astype(np.float32)) @ weights)
     rank = min(rank, num_documents - 1, vocab_size - 1)
@@ -136,6 +132,19 @@ def _semantic_analysis(
     return weights, values, vectors
 
 
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    unit: NDArray[np.float32] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    return unit
+def log_tf_idf(counts: sp.csr_array) -> sp.csr_array:
+    """Counts weighed for a comparison of documents or words: log(1 + count) times how few documents have the word.
+
+    Args:
+        counts: [D, V].
+    """
+    num_documents, num_words = counts.shape
+    idf = np.log((1 + num_documents) / (1 + np.bincount(counts.indices, minlength=num_words))) + 1
+    weights = (np.log1p(counts.data) * idf[counts.indices]).astype(np.float32)
+    return sp.csr_array((weights, counts.indices, counts.indptr), counts.shape)
+
+
+def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows at length 1, but for those that are 0."""
+    directions: NDArray[np.float32] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return directions

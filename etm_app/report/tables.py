@@ -10,11 +10,20 @@ import polars as pl
 
 from etm_app.files import replacing
 from etm_app.model import ETM
+from etm_app.report.drift import Drift
 from etm_app.report.over_time import Groups, OverTime
 from etm_app.report.spreadsheet import safe_cells
 from etm_app.report.survey import Survey
 
-__all__ = ["Topic", "show_metric", "write_embeddings", "write_groups", "write_metrics", "write_topics"]
+__all__ = [
+    "Topic",
+    "show_metric",
+    "write_drift",
+    "write_embeddings",
+    "write_groups",
+    "write_metrics",
+    "write_topics",
+]
 
 OF_A_WORD = {"words": "word", "probabilities": "probability", "relevances": "relevance"}  # lists of a topic
 
@@ -107,6 +116,15 @@ def _words_by_period(found: OverTime, topics: pl.DataFrame, vocab: Sequence[str]
         share="share",
         elsewhere="elsewhere",
     )
+
+
+def write_drift(drifts: Sequence[Drift], folder: Path) -> None:
+    """Write topic_drift.csv with a row for each topic, the largest drift first; several words in a cell, by spaces."""
+    table = pl.DataFrame(
+        [{**asdict(drift), "gained": " ".join(drift.gained), "lost": " ".join(drift.lost)} for drift in drifts]
+    )
+    with replacing(folder / "topic_drift.csv") as path:
+        safe_cells(table).write_csv(path)
 
 
 def write_metrics(metrics: Mapping[str, float], definitions: Mapping[str, str], folder: Path) -> None:

@@ -9,12 +9,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from etm_app.report.drift import Drift
 from etm_app.report.over_time import OverTime, moves
 from etm_app.report.tables import Topic, show_metric
 
-__all__ = ["make_console", "show_changes", "show_metrics", "show_neighbors", "show_topics"]
+__all__ = ["make_console", "show_changes", "show_drift", "show_metrics", "show_neighbors", "show_topics"]
 
 NUM_CHANGES = 3  # topics that rise, and that fall
+MOST_DRIFTS = 10  # topics whose drift is shown
 PIPE_WIDTH = 1_000  # characters: in a file no line is wrapped
 
 
@@ -64,6 +66,25 @@ def show_changes(console: Console, found: OverTime, names: Sequence[str]) -> Non
         if shown:
             console.print(Text(f"{way} {over}: {'; '.join(shown)}"), soft_wrap=True)
     console.print()
+
+
+def show_drift(console: Console, drifts: Sequence[Drift]) -> None:
+    """Print the largest drifts of topics, and of how many nothing is said."""
+    if not drifts:
+        return
+    table = _table(console, "Drift of the topics since before these documents, largest first")
+    for column in ("topic", "cosine"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("words gained", "words lost", "nearest to what was"):
+        table.add_column(column, overflow="fold")
+    shown = drifts[:MOST_DRIFTS]
+    for drift in shown:
+        other = "" if drift.nearest == drift.topic else f"topic {drift.nearest} ({drift.nearest_cosine:.2f})"
+        words = (Text(" ".join(words)) for words in (drift.gained, drift.lost))
+        table.add_row(str(drift.topic), f"{drift.cosine:.2f}", *words, other)
+    _print(console, table)
+    if rest := drifts[MOST_DRIFTS:]:
+        console.print(f"The other {len(rest)} topics: cosine {rest[0].cosine:.2f} and more.\n", soft_wrap=True)
 
 
 def show_neighbors(

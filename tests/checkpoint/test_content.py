@@ -99,7 +99,12 @@ def hostile(value: Any, depth: int) -> list[Any]:
         return [*found[:2], -7, 10**15]
     if isinstance(value, torch.Tensor):
         huge = torch.zeros(1).expand(10**6, 10**6)
-        found += [torch.full_like(value, torch.nan), torch.zeros(3, 5, 7), huge, [1.0]]
+        found += [
+            torch.full_like(value, -7 if value.dtype == torch.int64 else torch.nan),
+            torch.zeros(3, 5, 7),
+            huge,
+            [1.0],
+        ]
     elif isinstance(value, bool | int | float):
         found += [-7, 10**15, float("nan")]
     elif isinstance(value, str):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ class CountsDataModule(TimedDataModule):
     [documents, words] of SciPy's save_npz. ``mtx``: the same as Matrix Market. ``uci``: ``docword.NAME.txt``.
     ``svmlight``: ``label word:count …`` on each line. ``parquet``, ``csv``: a row for each document, term and count, in
     any order, as SQL on Spark or DuckDB writes it. Read once, piece by piece, and kept under ``cache_dir`` until a
-    file's content or an argument changes.
+    file's content or an argument changes. With a checkpoint the words are those of the checkpoint, found by their
+    names; the paper's files must have the very vocabulary.
 
     Args:
         path: The counts: a file, a folder or a pattern (``counts/part-*.parquet``); the last two for svmlight, Parquet
@@ -94,6 +96,11 @@ class CountsDataModule(TimedDataModule):
         self.first_word = first_word
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
+        self._known: list[str] | None = None  # words of a checkpoint
+
+    def use(self, vocab: list[str], analyzer: dict[str, Any] | None) -> None:
+        """Take these words of the counts, and no others unless the vocabulary may grow."""
+        self._known = vocab
 
     def cache_key(self) -> dict[str, Any]:
         """The content of all files, and the arguments."""
@@ -103,7 +110,7 @@ class CountsDataModule(TimedDataModule):
             "files": {split: [[file.name, content_digest(file)] for file in files] for split, files in sources.items()},
             "splits": [self.val_fraction, self.test_fraction, self.seed],
         }
-        if format != "mat" and (vocab := self._vocab_file(format, sources["train"])):
+        if format != "mat" and (vocab := _vocab_file(self.vocab_path, format, sources["train"])):
             key["vocab"] = content_digest(vocab)
         if self.documents:
             key["documents"] = [content_digest(_existing(self.documents, "data.documents")), self.columns[0]]
@@ -112,6 +119,8 @@ class CountsDataModule(TimedDataModule):
             key["columns"] = self.columns
         if format == "svmlight":
             key["first_word"] = self.first_word
+        if self._known is not None and format != "mat":
+            key["known"] = [sha256("\n".join(self._known).encode()).hexdigest(), self.grow_vocab]
         return key
 
     def reads(self, path: Path) -> bool:
@@ -132,14 +141,20 @@ class CountsDataModule(TimedDataModule):
         parts = []
         with CorpusWriter(folder) as writer:
             sources = self._sources(format, files, table)
-            report = {"zero_entries": 0, "repeated_entries": 0, "unknown_entries": 0}
+            report = {"zero_entries": 0, "repeated_entries": 0, "unknown_entries": 0, "tokens": 0, "unknown_tokens": 0}
+            vocab, numbers = _words_of_both(next(iter(sources.values())).vocab, self._known, self.grow_vocab)
             for split, source in sources.items():
                 with writer.scratch() as scratch:
-                    sorter = EntrySorter(scratch, len(source.vocab))
+                    sorter = EntrySorter(scratch, len(vocab))
                     for entries in source.entries():
-                        sorter.append(*_checked(source, entries))
-                    for documents in sorter.documents(source.num_documents):
-                        writer.append(*documents)
+                        documents, words, counts = _checked(source, entries)
+                        words = numbers[words]
+                        known = words >= 0
+                        report["tokens"] += int(counts.sum())
+                        report["unknown_tokens"] += int(counts[~known].sum())
+                        sorter.append(documents[known], words[known], counts[known])
+                    for chunk in sorter.documents(source.num_documents):
+                        writer.append(*chunk)
                 report["zero_entries"] += sorter.num_zeros
                 report["repeated_entries"] += sorter.num_repeated
                 report["unknown_entries"] += source.num_unknown
@@ -147,11 +162,9 @@ class CountsDataModule(TimedDataModule):
             for name, meaning in REPORTED.items():
                 if report[name]:
                     rank_zero_info(f"Corpus: {report[name]:,} {meaning}.")
-            writer.finish(
-                source.vocab,
-                self._documents(parts, table),
-                {"source": str(self.path), **report},
-            )
+            if self._known is None:
+                del report["tokens"], report["unknown_tokens"]
+            writer.finish(vocab, self._documents(parts, table), {"source": str(self.path), **report})
 
     def _files(self) -> tuple[Format, dict[str, list[Path]]]:
         """The format, and the files of each split; of train are also those that are split by fractions."""
@@ -173,28 +186,12 @@ class CountsDataModule(TimedDataModule):
             )
         return format, sources
 
-    def _vocab_file(self, format: Format, files: list[Path]) -> Path | None:
-        if self.vocab_path is not None:
-            return _existing(self.vocab_path, "data.vocab")
-        if format in LONG:
-            return None
-        name = re.sub(r"(^docword\.)|(\.gz$)", "", files[0].name)
-        stem = name.rsplit(".", 1)[0]
-        names = [f"vocab.{stem}.txt", f"{stem}.vocab.txt", "vocab.txt", "vocab.pkl"]
-        beside = [files[0].parent / name for name in names]
-        if (found := next((path for path in beside if path.is_file()), None)) is None:
-            raise UserError(
-                f"data.vocab: none of {', '.join(names)} is in {files[0].parent}; expected the words in the order of "
-                "their numbers, one a line: --data.vocab."
-            )
-        return found
-
     def _sources(
         self, format: Format, files: dict[str, list[Path]], table: pl.DataFrame | None
     ) -> dict[str, CountFile]:
         """A reader for the files of each split."""
         arguments = {split: "data.path" if split == "train" else f"data.{split}_path" for split in files}
-        path = self._vocab_file(format, files["train"])
+        path = _vocab_file(self.vocab_path, format, files["train"])
         vocab = None if path is None else read_vocab(path, "data.vocab")
         if format in LONG:
             sources: dict[str, CountFile] = {}
@@ -290,6 +287,40 @@ def _existing(path: Path, argument: str) -> Path:
     if not path.is_file():
         raise UserError(f"{argument}: there is no file {path}.")
     return path
+
+
+def _vocab_file(path: Path | None, format: Format, files: list[Path]) -> Path | None:
+    """The file with the words: the one that is named, or for a matrix one that lies beside it."""
+    if path is not None:
+        return _existing(path, "data.vocab")
+    if format in LONG:
+        return None
+    name = re.sub(r"(^docword\.)|(\.gz$)", "", files[0].name)
+    stem = name.rsplit(".", 1)[0]
+    names = [f"vocab.{stem}.txt", f"{stem}.vocab.txt", "vocab.txt", "vocab.pkl"]
+    beside = [files[0].parent / name for name in names]
+    if (found := next((path for path in beside if path.is_file()), None)) is None:
+        raise UserError(
+            f"data.vocab: none of {', '.join(names)} is in {files[0].parent}; expected the words in the order of "
+            "their numbers, one a line: --data.vocab."
+        )
+    return found
+
+
+def _words_of_both(vocab: list[str], known: list[str] | None, grow: bool) -> tuple[list[str], NDArray[np.int64]]:
+    """The words of the corpus, and the number in it of each word of the counts, -1 where it is none.
+
+    Args:
+        vocab: Words of the counts.
+        known: Those of a checkpoint, which come first; None for none.
+        grow: Whether others come after these.
+    """
+    if known is None:
+        return vocab, np.arange(len(vocab))
+    had = {*known}
+    words = [*known, *(word for word in vocab if grow and word not in had)]
+    number = {word: place for place, word in enumerate(words)}
+    return words, np.array([number.get(word, -1) for word in vocab], np.int64)
 
 
 def _documents_of(source: CountFile, split: str) -> pl.DataFrame:

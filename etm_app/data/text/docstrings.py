@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from multiprocessing import get_context
 from pathlib import Path
@@ -29,6 +30,9 @@ MIN_LENGTH = 3  # characters of a word: in code, those of two are names of varia
 
 class DocstringsDataModule(BowDataModule):
     """Docstrings of installed Python packages, labelled library.subpackage; needs no download.
+
+    With a checkpoint that was trained on docstrings with the same stop words, of any packages, the words are those of
+    the checkpoint.
 
     Args:
         packages: Packages to read; ``stdlib`` is Python's own library.
@@ -62,6 +66,11 @@ class DocstringsDataModule(BowDataModule):
         self.vectorizer = Vectorizer(analyzer, min_df, max_df)
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
+
+    def use(self, vocab: list[str], analyzer: dict[str, Any] | None) -> None:
+        """Count these words, where docstrings are cut as the analyser with these settings does."""
+        if analyzer == self.vectorizer.analyzer.settings():
+            self.vectorizer = replace(self.vectorizer, vocab=vocab, grow=self.grow_vocab)
 
     def cache_key(self) -> dict[str, Any]:
         """The arguments and the versions of the packages."""

@@ -1,6 +1,7 @@
 """A user's own texts, from files."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,7 +40,7 @@ class TextDataModule(TimedDataModule):
     called by the number of its record in the input, from 0 and over all files in order: records that are skipped have
     their numbers too; a line of CSV or JSONL with nothing in it is no record, an empty line of .txt is one. With a
     checkpoint (validate, test, predict, or fit that goes on) the words are those of the checkpoint: its vocabulary, cut
-    as its texts were; the arguments from strip to max_vocab do not matter then.
+    as its texts were; the arguments from strip to max_vocab do not matter then, but for those that grow_vocab names.
 
     Args:
         files: Path, glob, folder, address in the cloud (s3://…), or - for the standard input; or a list of them, read
@@ -163,12 +164,12 @@ class TextDataModule(TimedDataModule):
         else:
             own = Analyzer.from_settings(analyzer)
             rank_zero_info(f"Text: cut into the {len(vocab):,} words of the checkpoint, as its texts were.")
-        self.vectorizer = Vectorizer(own, vocab=vocab)
+        self.vectorizer = replace(self.vectorizer, analyzer=own, vocab=vocab, grow=self.grow_vocab)
 
     @property
     def vocab(self) -> list[str]:
         """The V words: those of the checkpoint, or those of the training documents."""
-        return super().vocab if self.vectorizer.vocab is None else self.vectorizer.vocab
+        return self.vectorizer.fixed_vocab or super().vocab
 
     @property
     def vocab_size(self) -> int:
@@ -244,7 +245,7 @@ class TextDataModule(TimedDataModule):
 
     def predict_dataloader(self) -> DataLoader[BowBatch]:
         """All documents in the order of the input; with a checkpoint's words no corpus is made of them."""
-        if self.vectorizer.vocab is None:
+        if self.vectorizer.fixed_vocab is None:
             return super().predict_dataloader()
         return DataLoader(_Stream(self), batch_size=None, pin_memory=torch.cuda.is_available())
 

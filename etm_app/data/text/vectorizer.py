@@ -39,6 +39,8 @@ class Vectorizer:
         max_vocab: Of what is left, so many words are kept: those in most training documents, the first in
             alphabetical order among equals.
         vocab: The vocabulary, where it is known: then the bounds do not matter.
+        grow: Whether it may grow: by the words of the training documents that it lacks, within the bounds; they come
+            after its own.
     """
 
     analyzer: Analyzer
@@ -46,6 +48,7 @@ class Vectorizer:
     max_df: int | float = 1.0
     max_vocab: int | None = None
     vocab: list[str] | None = None
+    grow: bool = False
 
     def __post_init__(self) -> None:
         for name, bound in (("min_df", self.min_df), ("max_df", self.max_df)):
@@ -67,7 +70,13 @@ class Vectorizer:
             "tokenizer": self.analyzer.tokenizer_file(),
             "df": [repr(self.min_df), repr(self.max_df), self.max_vocab],
             "vocab": None if self.vocab is None else sha256("\n".join(self.vocab).encode()).hexdigest(),
+            **({"grow": True} if self.grow else {}),
         }
+
+    @property
+    def fixed_vocab(self) -> list[str] | None:
+        """The vocabulary, where no document can change it."""
+        return None if self.grow else self.vocab
 
     def __call__(self, texts: pl.Series, splits: Sequence[str]) -> tuple[sp.csr_array, list[str], dict[str, Any]]:
         """Vectorize texts that are in memory.
@@ -103,7 +112,7 @@ class Vectorizer:
         """
         # Categories give words their numbers; an Enum's are those of the vocabulary, and it knows no others.
         categories = pl.Categories.random()
-        numbers = pl.Categorical(categories) if self.vocab is None else pl.Enum(self.vocab)
+        numbers = pl.Categorical(categories) if self.fixed_vocab is None else pl.Enum(self.fixed_vocab)
         counted = WordCounts(self, folder, categories)
         for batch in in_parallel(lambda of: self.analyzer.count(of["text"], numbers, of["row"]), documents):
             counted.append(batch)
@@ -127,12 +136,15 @@ class WordCounts:
         self._files = {name: GrowingArray(folder / f"{name}.npy", np.int32) for name in ("indices", "counts")}
         self._lengths: list[NDArray[np.int32]] = []
         self._num_cut = 0
+        self._num_tokens = self._num_known = 0  # words of all documents that were not dropped, n-grams aside
         self._new_number: NDArray[np.int32] | None = None
 
     def append(self, batch: BatchCounts) -> None:
         """Add the counts of the next documents."""
         self._lengths.append(np.diff(batch.indptr).astype(np.int32))
         self._num_cut += batch.num_cut
+        self._num_tokens += int(batch.num_words.sum())
+        self._num_known += int(batch.num_known.sum())
         self._files["indices"].append(batch.indices)
         self._files["counts"].append(batch.counts)
 
@@ -160,9 +172,11 @@ class WordCounts:
         """
         settings = self.vectorizer
         report: dict[str, Any] = {"analyzer": settings.analyzer.settings()}
-        if settings.vocab is not None:
+        if settings.fixed_vocab is not None:
             self._new_number = None
-            return settings.vocab, report | self._empty(np.ones(len(settings.vocab), bool))
+            report |= {"tokens": self._num_tokens, "unknown_tokens": self._num_tokens - self._num_known}
+            return settings.fixed_vocab, report | self._empty(np.ones(len(settings.fixed_vocab), bool))
+        known = settings.vocab or []
         words = self._categories.to_series()
         is_train = (pl.Series(splits, dtype=pl.String) == "train").to_numpy()
         frequency = np.zeros(len(words), np.int64)
@@ -179,11 +193,12 @@ class WordCounts:
                 f"{high:g} of {num_train} training documents, which leaves no word; expected min_df below max_df."
             )
         table = pl.DataFrame({"word": words, "number": np.arange(len(words)), "df": frequency})
-        seen = table.filter(pl.col("df") > 0)
+        table = table.with_columns(pl.col("word").cast(pl.String))
+        seen = table.filter((pl.col("df") > 0) & ~pl.col("word").is_in(known))
         kept = seen.filter(pl.col("df").is_between(low, high)).sort("word")
-        if not len(seen):
+        if not len(seen) and not known:
             raise UserError(self._without_words(num_train))
-        if not len(kept):
+        if not len(kept) and not known:
             raise UserError(
                 f"data.min_df {settings.min_df} and data.max_df {settings.max_df} leave none of the {len(seen)} words "
                 f"of the {num_train} training documents; expected some: lower min_df or raise max_df."
@@ -194,13 +209,15 @@ class WordCounts:
             "words_below_min_df": int((seen["df"] < low).sum()),
             "words_above_max_df": int((seen["df"] > high).sum()),
         }
-        if settings.max_vocab is not None and settings.max_vocab < len(kept):
-            report |= {"max_vocab": settings.max_vocab, "words_beyond_max_vocab": len(kept) - settings.max_vocab}
-            kept = kept.sort("df", "word", descending=[True, False]).head(settings.max_vocab).sort("word")
-        vocab = kept["word"].to_list()
+        room = None if settings.max_vocab is None else max(settings.max_vocab - len(known), 0)
+        if room is not None and room < len(kept):
+            report |= {"max_vocab": settings.max_vocab, "words_beyond_max_vocab": len(kept) - room}
+            kept = kept.sort("df", "word", descending=[True, False]).head(room).sort("word")
+        vocab = [*known, *kept["word"]]
         check_vocab(vocab, "the vocabulary that data.token_pattern or data.tokenizer cuts")
         self._new_number = np.full(len(words), -1, np.int32)
-        self._new_number[kept["number"].to_numpy()] = np.arange(len(kept))
+        placed = table.join(pl.DataFrame({"word": vocab, "place": np.arange(len(vocab))}), "word")
+        self._new_number[placed["number"].to_numpy()] = placed["place"].to_numpy()
         return vocab, report | self._empty(self._new_number >= 0)
 
     def _without_words(self, num_train: int) -> str:
