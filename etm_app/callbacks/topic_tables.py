@@ -26,9 +26,9 @@ class TopicTables(OnEvaluations, Callback):
     """Measures the topics at every validation and test, and writes them as tables.
 
     In the run folder, after every `validate` and `test` (`fit` ends with both, of its best checkpoint):
-    ``topics.csv``, ``topics_wide.csv`` and ``topics.json`` with the most relevant words of each topic, their
-    probabilities and relevance, its share and coherence; ``metrics.json`` with the value and the definition of every
-    metric.
+    ``topics.csv``, ``topics.parquet``, ``topics_wide.csv`` and ``topics.json`` with the most relevant words of each
+    topic, their probabilities and relevance, its share and coherence; ``metrics.csv`` and ``metrics.json`` with the
+    value and the definition of every metric.
 
     Args:
         num_words: Words shown of each topic.
@@ -120,7 +120,7 @@ class TopicTables(OnEvaluations, Callback):
 
     def written(self) -> list[str]:
         """Names of the files in ``folder``."""
-        names = ["topics.csv", "topics_wide.csv", "topics.json", "metrics.json"]
+        names = ["topics.csv", "topics.parquet", "topics_wide.csv", "topics.json", "metrics.csv", "metrics.json"]
         return [*names, "embeddings.txt", "rho.parquet", "alpha.parquet"] if self.export_embeddings else names
 
     def show(self, console: Console) -> None:
