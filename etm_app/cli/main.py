@@ -13,6 +13,7 @@ from typing import Any
 import rich
 import torch
 from jsonargparse import Namespace
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.io import TorchCheckpointIO
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
@@ -25,6 +26,7 @@ from etm_app.callbacks.agreement import LabelAgreement
 from etm_app.callbacks.best_checkpoint import BestCheckpoint
 from etm_app.callbacks.collapse import CollapseMonitor
 from etm_app.callbacks.divergence import DivergenceStop
+from etm_app.callbacks.logger import RunLogger
 from etm_app.callbacks.prediction import ThetaWriter
 from etm_app.callbacks.reference import ReferenceCoherence
 from etm_app.callbacks.report import Report
@@ -282,10 +284,12 @@ class ETMCLI(LightningCLI):
         return self.config_init[self.subcommand][section]
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Lightning's, with progress bars only where there is a terminal to draw them on."""
-        wanted = self._made("trainer")["enable_progress_bar"]
-        if wanted is None:
+        """Lightning's with our log, and with progress bars only where there is a terminal to draw them on."""
+        given = self._made("trainer")
+        if given["enable_progress_bar"] is None:
             kwargs["enable_progress_bar"] = rich.get_console().is_terminal
+        if given["logger"] in (None, True):
+            kwargs["logger"] = RunLogger(str(given["default_root_dir"] or Path.cwd()), SLURMEnvironment.job_id())
         trainer = super().instantiate_trainer(**kwargs)
         self._checkpoint_files = CheckpointFiles()
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # or the user has a plugin, or a strategy its own
