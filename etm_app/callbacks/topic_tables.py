@@ -27,8 +27,8 @@ class TopicTables(OnEvaluations, Callback):
 
     In the run folder, after every `validate` and `test` (`fit` ends with both, of its best checkpoint):
     ``topics.csv``, ``topics.parquet``, ``topics_wide.csv`` and ``topics.json`` with the most relevant words of each
-    topic, their probabilities and relevance, its share and coherence; ``metrics.csv`` and ``metrics.json`` with the
-    value and the definition of every metric.
+    topic, their probabilities and relevance, its share and coherence; ``metrics_table.csv`` and ``metrics.json`` with
+    the value and the definition of every metric.
 
     Args:
         num_words: Words shown of each topic.
@@ -120,11 +120,11 @@ class TopicTables(OnEvaluations, Callback):
 
     def written(self) -> list[str]:
         """Names of the files in ``folder``."""
-        names = ["topics.csv", "topics.parquet", "topics_wide.csv", "topics.json", "metrics.csv", "metrics.json"]
+        names = ["topics.csv", "topics.parquet", "topics_wide.csv", "topics.json", "metrics_table.csv", "metrics.json"]
         return [*names, "embeddings.txt", "rho.parquet", "alpha.parquet"] if self.export_embeddings else names
 
     def show(self, console: Console) -> None:
-        """Print topics, neighbours of the queries, and metrics with definitions."""
-        show_topics(console, self.topics)
-        show_neighbors(console, self.neighbors, self.unknown_queries)
+        """Print metrics with definitions, neighbours of the queries, and last, where it is read first, the topics."""
         show_metrics(console, self.metrics, DEFINITIONS)
+        show_neighbors(console, self.neighbors, self.unknown_queries)
+        show_topics(console, self.topics)

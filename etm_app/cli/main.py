@@ -17,7 +17,7 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.io import TorchCheckpointIO
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_info
@@ -28,6 +28,7 @@ from etm_app.callbacks.collapse import CollapseMonitor
 from etm_app.callbacks.divergence import DivergenceStop
 from etm_app.callbacks.logger import RunLogger
 from etm_app.callbacks.prediction import ThetaWriter
+from etm_app.callbacks.progress import Progress
 from etm_app.callbacks.reference import ReferenceCoherence
 from etm_app.callbacks.report import Report
 from etm_app.callbacks.run_folder import run_folder
@@ -50,7 +51,7 @@ from etm_app.data.text.texts import TextDataModule
 from etm_app.errors import UserError
 from etm_app.files import replacing
 from etm_app.model import ETM
-from etm_app.report.terminal import make_console
+from etm_app.report.terminal import make_console, show_path
 
 __all__ = ["ETMCLI", "main"]
 
@@ -62,7 +63,13 @@ EXPECTED_WARNINGS = (  # of Lightning, about what is meant here
     r".*isinstance\(treespec, LeafSpec\)",  # between Lightning and torch
     "The ``compute`` method of metric Elbo",  # a run that goes on has measured nothing yet, and shows nothing
 )
-ADVERTISED = "litlogger"  # by Lightning, at each start
+SPARED = (  # of what Lightning says
+    "litlogger",  # an advertisement, at each start
+    "TPU available",
+    "`Trainer.fit` stopped: `max_epochs",  # the bar has just shown it
+    "Restoring states from the checkpoint",  # said by the next line again, and both for each evaluation
+    "Loaded model weights",
+)
 FREE = {"relevance"}  # arguments of the model that may differ from its checkpoint's: they change nothing in it
 
 
@@ -268,14 +275,17 @@ class ETMCLI(LightningCLI):
             return
         console = make_console()
         tables.show(console)
-        lines = {f"Written to {tables.folder}": ", ".join(tables.written())}
+        end = "\n" if console.is_terminal else " "
+        console.print(f"Written to {show_path(tables.folder)}:", soft_wrap=True, markup=False, end=end)
+        console.print(", ".join(tables.written()), markup=False)
+        lines = {}
         if (report := self._made("report").written) is not None:
-            lines["To look at the topics"] = report
+            lines["To look at the topics"] = show_path(report)
         if checkpoint:
-            lines["Best checkpoint"] = checkpoint
+            lines["Best checkpoint"] = show_path(checkpoint)
         for logger in self.trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                lines["To look closer"] = f"tensorboard --logdir {logger.root_dir}"
+                lines["To look closer"] = f"tensorboard --logdir {show_path(logger.root_dir)}"
         for name, value in lines.items():
             console.print(f"{name}: {value}", soft_wrap=True, markup=False)
 
@@ -284,10 +294,13 @@ class ETMCLI(LightningCLI):
         return self.config_init[self.subcommand][section]
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Lightning's with our log, and with progress bars only where there is a terminal to draw them on."""
+        """Lightning's with our log, and with our progress bar where there is a terminal to draw it on."""
         given = self._made("trainer")
-        if given["enable_progress_bar"] is None:
-            kwargs["enable_progress_bar"] = rich.get_console().is_terminal
+        wanted, own = given["enable_progress_bar"], given["callbacks"] or []
+        if wanted is None:
+            wanted = kwargs["enable_progress_bar"] = rich.get_console().is_terminal
+        if wanted and isinstance(own, list) and not any(isinstance(of, ProgressBar) for of in own):
+            kwargs["callbacks"] = [*own, Progress()]
         if given["logger"] in (None, True):
             kwargs["logger"] = RunLogger(str(given["default_root_dir"] or Path.cwd()), SLURMEnvironment.job_id())
         trainer = super().instantiate_trainer(**kwargs)
@@ -339,8 +352,23 @@ def _silence_the_expected() -> None:
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
-        lambda record: ADVERTISED not in record.getMessage()
+        lambda record: not any(said in record.getMessage() for said in SPARED)
     )
+    for handler in logging.getLogger("pytorch_lightning").handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(StandardError())
+
+
+class StandardError:
+    """What is standard error when something is written: above a progress bar, not into it, while there is one."""
+
+    def write(self, text: str) -> int:
+        """Write."""
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Flush."""
+        sys.stderr.flush()
 
 
 def _in_one_line(

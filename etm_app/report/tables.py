@@ -71,7 +71,8 @@ def write_topics(topics: Sequence[Topic], folder: Path) -> None:
 def write_metrics(metrics: Mapping[str, float], definitions: Mapping[str, str], folder: Path) -> None:
     """Write the value of every metric, null where it is not finite, with its definition.
 
-    metrics.json by logged name, ``val_perplexity``; metrics.csv with a row for each metric and split.
+    metrics.json by logged name, ``val_perplexity``; metrics_table.csv with a row for each metric and split
+    (metrics.csv is the file of Lightning's CSVLogger).
     """
     table = {
         name: {"value": value if math.isfinite(value) else None, "definition": definitions[name]}
@@ -81,7 +82,7 @@ def write_metrics(metrics: Mapping[str, float], definitions: Mapping[str, str], 
         path.write_text(json.dumps(table, indent=1), encoding="utf-8")
     rows = [(metric, split, *table[name].values()) for name in table for split, _, metric in [name.partition("_")]]
     schema = {"metric": pl.String, "split": pl.String, "value": pl.Float64, "definition": pl.String}
-    with replacing(folder / "metrics.csv") as path:
+    with replacing(folder / "metrics_table.csv") as path:
         safe_cells(pl.DataFrame(rows, schema, orient="row")).write_csv(path)
 
 

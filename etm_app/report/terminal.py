@@ -3,6 +3,7 @@
 import io
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from etm_app.report.tables import Topic, show_metric
 
-__all__ = ["make_console", "show_metrics", "show_neighbors", "show_topics"]
+__all__ = ["make_console", "show_metrics", "show_neighbors", "show_path", "show_topics"]
 
 PIPE_WIDTH = 1_000  # characters: in a file no line is wrapped
 
@@ -22,6 +23,12 @@ def make_console() -> Console:
         sys.stdout.reconfigure(errors="replace")  # a word that the encoding lacks must not end the run
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+
+
+def show_path(path: Path | str) -> str:
+    """A path as one would type it here: below the working folder without that."""
+    path = Path(path)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def show_topics(console: Console, topics: Sequence[Topic]) -> None:
@@ -53,7 +60,7 @@ def show_neighbors(
 
 
 def show_metrics(console: Console, metrics: Mapping[str, float], definitions: Mapping[str, str]) -> None:
-    """Print the metrics, a column for each split, with their definitions.
+    """Print the metrics, a line for each, with a column for each split, and as much of their definitions as fits.
 
     Args:
         console: Where to.
@@ -61,11 +68,12 @@ def show_metrics(console: Console, metrics: Mapping[str, float], definitions: Ma
         definitions: By name, ``perplexity``, in the order to print.
     """
     table = _table(console, "Metrics")
+    table.expand = console.is_terminal  # so that the definitions, not the values, give way
     table.add_column("metric", no_wrap=True)
     splits = [split for split in ("train", "val", "test") if any(name.startswith(f"{split}_") for name in metrics)]
     for split in splits:
         table.add_column(split, justify="right", no_wrap=True)
-    table.add_column("definition", style="dim")
+    table.add_column("definition", style="dim", ratio=1, no_wrap=True, overflow="ellipsis")
     for name, definition in definitions.items():
         values = [metrics.get(f"{split}_{name}") for split in splits]
         if any(value is not None for value in values):

@@ -219,7 +219,7 @@ def test_gensim_reads_the_embeddings(tmp_path: Path, model: ETM) -> None:
 
 
 ODD = ["nan", "null", "NA", "None", "n/a", "NaN", "NULL", "N/A", "<NA>", "#N/A", "true", "-nan"]
-CSV = ("topics.csv", "topics_wide.csv", "metrics.csv")
+CSV = ("topics.csv", "topics_wide.csv", "metrics_table.csv")
 
 
 def odd_tables(folder: Path) -> tuple[Path, list[str]]:
@@ -268,7 +268,7 @@ def test_parquet_has_the_rows_of_the_csv_and_the_words_as_they_are(tmp_path: Pat
 
 def test_the_table_of_metrics_says_what_the_json_says(tables: TopicTables) -> None:
     assert tables.folder is not None
-    table = pl.read_csv(tables.folder / "metrics.csv")
+    table = pl.read_csv(tables.folder / "metrics_table.csv")
     assert table.columns == ["metric", "split", "value", "definition"]
     metrics = read_json(tables, "metrics.json")
     assert {f"{split}_{metric}": value for metric, split, value, _ in table.rows()} == {
