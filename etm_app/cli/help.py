@@ -27,6 +27,7 @@ SECTIONS = {
     "check": "Going on with a training",
     "validate": "What is measured",
     "test": "What is measured",
+    "report_on": "The model",
     "predict": "The model",
 }
 # Of Lightning's classes, what is more than seldom set.

@@ -36,7 +36,7 @@ from etm_app.callbacks.tensorboard import TensorBoardTopics
 from etm_app.callbacks.topic_tables import TopicTables
 from etm_app.checkpoint.content import hyperparameters
 from etm_app.checkpoint.files import CheckpointFiles
-from etm_app.cli.check import CheckingTrainer, show_warnings
+from etm_app.cli.check import show_warnings
 from etm_app.cli.chosen_data import DATA_MODULES, choose_data
 from etm_app.cli.commands import SUBCOMMANDS, answer, main_parser_arguments
 from etm_app.cli.guards import check_accelerator, check_checkpoint, check_targets, has_documents, vocab_size_of
@@ -44,6 +44,7 @@ from etm_app.cli.help import HelpFormatter, show_data_module
 from etm_app.cli.inside import let_sigterm_end_the_run
 from etm_app.cli.interrupts import Interrupted
 from etm_app.cli.parser import Parser
+from etm_app.cli.report import ReportingTrainer, _NoDocuments
 from etm_app.data.datamodule import BowDataModule, vector_size_of
 from etm_app.data.document_vectors import check_vector_size
 from etm_app.data.text.advice import advice
@@ -51,7 +52,7 @@ from etm_app.data.text.texts import TextDataModule
 from etm_app.errors import UserError
 from etm_app.files import replacing
 from etm_app.model import ETM
-from etm_app.report.terminal import make_console, show_path
+from etm_app.report.terminal import make_console, show_comparison, show_path
 
 __all__ = ["ETMCLI", "main"]
 
@@ -74,14 +75,15 @@ FREE = {"relevance"}  # arguments of the model that may differ from its checkpoi
 
 
 class ETMCLI(LightningCLI):
-    """check, fit, validate, test and predict for an ETM over any bag-of-words data module."""
+    """check, fit, validate, test, report and predict for an ETM over any bag-of-words data module."""
 
     parser: Parser
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """Lightning's, and `check`: methods of the trainer with the arguments that the command line fills in."""
-        return {"check": {"model", "datamodule"}, **LightningCLI.subcommands()}
+        """Lightning's, `check` and `report`: methods of the trainer with arguments that the command line fills in."""
+        of_lightning = LightningCLI.subcommands()
+        return {name: of_lightning.get(name, {"model", "datamodule"}) for name in SUBCOMMANDS}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks' arguments, the link of vocabulary sizes and the defaults."""
@@ -115,9 +117,10 @@ class ETMCLI(LightningCLI):
         words = sys.argv[1:] if args is None else args if isinstance(args, list) else []
         chosen = choose_data(words)
         data_module = chosen.default if chosen.name is None else _data_module(chosen.name)
-        for subparser in self.parser.subcommands.values():
-            subparser.set_defaults({"data": {"class_path": _class_path(chosen.default)}})
-            if data_module is not None and {"-h", "--help"} & {*words}:
+        for name, subparser in self.parser.subcommands.items():
+            is_meant = chosen.is_given or name != "report"
+            subparser.set_defaults({"data": {"class_path": _class_path(chosen.default if is_meant else _NoDocuments)}})
+            if is_meant and data_module is not None and {"-h", "--help"} & {*words}:
                 show_data_module(subparser, data_module)
         super().parse_arguments(parser, args)
         subcommand = self.config.subcommand
@@ -155,6 +158,10 @@ class ETMCLI(LightningCLI):
                     f"{argument}: {path} is, or would be, among the files that {type(data).__name__} reads; "
                     "expected another name, or another folder."
                 )
+        if isinstance(data, _NoDocuments):
+            assert self._checkpoint is not None
+            size: int = hyperparameters(self._checkpoint)["vocab_size"]
+            return size
         if self._checkpoint is not None and self._checkpoint["vocab"] is not None and isinstance(data, BowDataModule):
             data.use(self._checkpoint["vocab"], self._checkpoint.get("analyzer"))
         if self._checkpoint is not None:  # before any text is counted
@@ -163,8 +170,8 @@ class ETMCLI(LightningCLI):
         return vocab_size_of(data)
 
     def before_instantiate_classes(self) -> None:
-        """Give `check` a model without weights."""
-        if self.subcommand == "check":
+        """Give `check` and `report` a model without weights."""
+        if self.subcommand in ("check", "report"):
             self.parser.add_instantiator(_on_meta, ETM, prepend=True)
 
     def before_fit(self) -> None:
@@ -275,12 +282,16 @@ class ETMCLI(LightningCLI):
             return
         console = make_console()
         tables.show(console)
+        if (comparison := self._made("report").comparison) is not None:
+            show_comparison(console, comparison)
         end = "\n" if console.is_terminal else " "
         console.print(f"Written to {show_path(tables.folder)}:", soft_wrap=True, markup=False, end=end)
         console.print(", ".join(tables.written()), markup=False)
         lines = {}
         if (report := self._made("report").written) is not None:
             lines["To look at the topics"] = show_path(report)
+        if (table := self._made("report").table) is not None:
+            lines["The comparison"] = show_path(table)
         if checkpoint:
             lines["Best checkpoint"] = show_path(checkpoint)
         for logger in self.trainer.loggers:
@@ -355,7 +366,7 @@ def _silence_the_expected() -> None:
         lambda record: not any(said in record.getMessage() for said in SPARED)
     )
     for handler in logging.getLogger("pytorch_lightning").handlers:
-        if isinstance(handler, logging.StreamHandler):
+        if type(handler) is logging.StreamHandler:  # Lightning's own
             handler.setStream(StandardError())
 
 
@@ -396,7 +407,7 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
         return ETMCLI(
             ETM,
             LightningDataModule,
-            trainer_class=CheckingTrainer,
+            trainer_class=ReportingTrainer,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             seed_everything_default=1,

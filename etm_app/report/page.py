@@ -92,6 +92,7 @@ def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
+    content = {**content, "compare": run.comparison}
     folder = files(__package__)
     scripts = {
         "script": _inline((folder / "report.js").read_text(encoding="utf-8")),

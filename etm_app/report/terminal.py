@@ -4,6 +4,7 @@ import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -12,8 +13,9 @@ from rich.text import Text
 
 from etm_app.report.tables import Topic, show_metric
 
-__all__ = ["make_console", "show_metrics", "show_neighbors", "show_path", "show_topics"]
+__all__ = ["make_console", "show_comparison", "show_metrics", "show_neighbors", "show_path", "show_topics"]
 
+COMPARED = ("perplexity", "topic_coherence", "topic_diversity", "relevance_coherence", "nmi", "accuracy")
 PIPE_WIDTH = 1_000  # characters: in a file no line is wrapped
 
 
@@ -79,6 +81,41 @@ def show_metrics(console: Console, metrics: Mapping[str, float], definitions: Ma
         if any(value is not None for value in values):
             table.add_row(name, *("" if value is None else show_metric(value) for value in values), definition)
     _print(console, table)
+
+
+def show_comparison(console: Console, comparison: Mapping[str, Any]) -> None:
+    """Print what `compare` found: the topics that have changed most first, and the main measures side by side."""
+    other = comparison["other"]
+    table = _table(console, f"Topics here and in {other}, most changed first")
+    for column in ("topic", "there", "cosine", "share", "there"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("name, words gained and lost", overflow="fold")
+    for topic in sorted(comparison["topics"], key=lambda topic: topic["cosine"]):
+        shares = ("" if topic[share] is None else f"{topic[share]:.1%}" for share in ("share", "other_share"))
+        words = Text(
+            topic["name"] if topic["name"] == topic["other_name"] else f"{topic['name']} ({topic['other_name']})"
+        )
+        words.append("".join(f" +{word}" for word in topic["gained"]), "green")
+        words.append("".join(f" -{word}" for word in topic["lost"]), "red")
+        table.add_row(str(topic["topic"]), str(topic["other"]), f"{topic['cosine']:.2f}", *shares, words)
+    _print(console, table)
+    for where, place in (("here", "here"), ("there", f"in {other}")):
+        if alone := comparison["unmatched"][where]:
+            named = "; ".join(f"{topic['topic']} {topic['name']}" for topic in alone)
+            console.print(Text(f"Only {place}, {len(alone)} topics: {named}\n"), soft_wrap=True)
+    if comparison["without_metrics"]:
+        console.print(
+            Text(f"The measures of {other} are not known: a run has those of its best.ckpt beside it.\n"),
+            soft_wrap=True,
+        )
+    shown = [metric for metric in comparison["metrics"] if metric["name"].partition("_")[2] in COMPARED]
+    if shown:
+        table = _table(console, f"Measures here and in {other}")
+        for column in ("metric", "here", "there"):
+            table.add_column(column, justify="left" if column == "metric" else "right")
+        for metric in shown:
+            table.add_row(metric["name"], show_metric(metric["here"]), show_metric(metric["there"]))
+        _print(console, table)
 
 
 def _table(console: Console, title: str) -> Table:
