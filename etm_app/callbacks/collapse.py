@@ -34,7 +34,7 @@ class CollapseMonitor(OnEvaluations, Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
                 for name, value in usage.items():
-                    logger.experiment.add_histogram(f"{split}_topic_{name}", value.float(), trainer.global_step)
+                    logger.experiment.add_histogram(f"{split}/topic_{name}", value.float(), trainer.global_step)
         num_pairs = num_topics * (num_topics - 1) / 2
         collapsed = (
             duplicates > max(MAX_DUPLICATE_SHARE * num_pairs, 1)  # one pair of a few is no collapse

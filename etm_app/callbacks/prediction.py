@@ -51,8 +51,8 @@ class ThetaWriter(BasePredictionWriter):
     skipped with it), ``id``, ``split`` and ``label`` where the documents have them, ``oov_rate`` (share of
     a text's words that are not in the vocabulary; null where it has no words) where texts were counted, ``status``
     (``ok``, or ``empty``: no word of it is in the vocabulary, and theta is that of the prior), ``topic`` (the largest),
-    ``topic_name`` where a user has named topics, and ``theta_0`` … ``theta_{K-1}``. In CSV, text that a spreadsheet
-    would run as a formula gets a ' before it.
+    ``topic_name`` where a user has named topics, and ``theta_0`` … ``theta_{K-1}``. In CSV, text that would
+    not be read as text gets a ' before it.
 
     Args:
         path: The file, .parquet, .csv or .jsonl; by default theta.parquet in a new run folder.

@@ -1,6 +1,7 @@
 """The report: a page with the topics of a run."""
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from etm_app.checkpoint.content import fits
 from etm_app.errors import UserError
 from etm_app.files import check_target, writing
 from etm_app.model import ETM
+from etm_app.report.comparison import Recorded, compare, is_comparison, read_recorded, write_comparison
 from etm_app.report.content import describe
 from etm_app.report.page import is_report, render, write_page
 from etm_app.report.run import Run, Value
@@ -22,6 +24,7 @@ from etm_app.report.survey import Survey, survey_of
 
 __all__ = ["Report"]
 
+COMPARISON = "compare.csv"  # beside the page
 STATE = {"history": dict[str, list[tuple[float, float]]], "training": dict[str, Value]}
 
 
@@ -35,30 +38,60 @@ class Report(OnEvaluations, Callback):
         enabled: Whether to write it.
         path: The file; by default report.html in the run folder.
         overwrite: Whether path is replaced even if it is no report.
+        compare: Another model to compare with: the folder of its run, or its checkpoint. The page, the terminal and
+            compare.csv beside the page say which topics are the same, and what has changed.
     """
 
-    def __init__(self, enabled: bool = True, path: Path | None = None, overwrite: bool = False) -> None:
+    def __init__(
+        self, enabled: bool = True, path: Path | None = None, overwrite: bool = False, compare: Path | None = None
+    ) -> None:
         self.enabled = enabled
         self.overwrite = overwrite
         self.path = None if path is None else path.expanduser()
+        self.compare = compare
+        self.comparison: dict[str, Any] | None = None
+        self.table: Path | None = None  # of the comparison
         self.written: Path | None = None
+        self._other: Recorded | None = None
         self.history: dict[str, list[tuple[float, float]]] = {}
         self.training: dict[str, Value] = {}
         self.metrics: dict[str, float] = {}
         self._described: tuple[Survey, dict[str, Any]] | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Make the folder that was named before anything is computed.
+        """Read the other model, and make the folder that was named, before anything is computed.
 
         Raises:
-            UserError: It cannot be made, or the file is there and no report.
+            UserError: It is none; the folder cannot be made, or what is written is there and no report.
         """
-        if not self.enabled or self.path is None or stage == "predict" or not trainer.is_global_zero:
+        if not self.enabled or stage == "predict" or not trainer.is_global_zero:
             return
-        with writing(self.path, "report.path"):
+        self.read_other()
+        if self.path is not None:
             if self.written is None:
-                check_target(self.path, "report.path", is_report, self.overwrite)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.check(self.path)
+            with writing(self.path, "report.path"):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+
+    def read_other(self) -> None:
+        """Read the model to compare with, once.
+
+        Raises:
+            UserError: It is none.
+        """
+        if self.compare is not None and self._other is None:
+            self._other = read_recorded(self.compare)
+
+    def check(self, path: Path) -> None:
+        """Refuse to write over what is no report, and no comparison beside it.
+
+        Raises:
+            UserError: It is there.
+        """
+        with writing(path, "report.path"):
+            check_target(path, "report.path", is_report, self.overwrite)
+            if self.compare is not None:
+                check_target(path.with_name(COMPARISON), "report.path", is_comparison, self.overwrite)
 
     # What happens in a fit is kept in its checkpoints, so that it can be told from one.
 
@@ -72,7 +105,7 @@ class Report(OnEvaluations, Callback):
         Raises:
             UserError: They are none.
         """
-        if not all(fits(state_dict[name], form) for name, form in STATE.items()):
+        if not all(fits(state_dict.get(name), form) for name, form in STATE.items()):
             raise UserError("ckpt_path: callbacks.Report of the checkpoint is no history; expected what fit wrote.")
         kept = {name: [(epoch, value) for epoch, value in values] for name, values in state_dict["history"].items()}
         if _last_epoch(kept) > _last_epoch(self.history):
@@ -131,30 +164,56 @@ class Report(OnEvaluations, Callback):
         folder = run_folder(trainer)
         if not trainer.is_global_zero:
             return
-        found = survey_of(model)
         topics = [callback for callback in trainer.callbacks if isinstance(callback, TopicTables)]  # type: ignore[attr-defined]
-        run = Run(
-            metrics={**self.metrics, **(topics[0].metrics if topics else {})},
-            history=self.history,
-            settings={
-                "Model": _plain(model.hparams),
-                "Data": _settings_of(getattr(trainer, "datamodule", None)),
-                "Training": self.training,
-            },
-            warnings=[
-                callback.warning
-                for callback in trainer.callbacks  # type: ignore[attr-defined]
-                if isinstance(callback, CollapseMonitor) and callback.warning
-            ],
-            coherence=topics[0].coherence if topics else None,
-        )
+        warnings = [
+            callback.warning
+            for callback in trainer.callbacks  # type: ignore[attr-defined]
+            if isinstance(callback, CollapseMonitor) and callback.warning
+        ]
+        run = self._run_of(model, getattr(trainer, "datamodule", None))
+        if topics:
+            run = replace(run, metrics=run.metrics | topics[0].metrics, coherence=topics[0].coherence)
+        self._write(model, replace(run, warnings=warnings), self.path or folder / "report.html")
+
+    def write_alone(self, recorded: Recorded, datamodule: LightningDataModule, states: Any, path: Path) -> None:
+        """Write the page of a model without a run.
+
+        Args:
+            recorded: The model; its training set are the documents that are shown.
+            datamodule: Where they come from.
+            states: Of the callbacks that trained it, as its checkpoint has them.
+            path: The file.
+
+        Raises:
+            UserError: The checkpoint's history is none, or the file cannot be written.
+        """
+        state = states.get(self.state_key) if isinstance(states, dict) else None
+        if isinstance(state, dict):
+            self.load_state_dict(state)
+        model = recorded.model
+        self.metrics = {name: value for name, value in recorded.metrics.items() if value is not None}
+        run = self._run_of(model, None if model.training_set is None else datamodule)
+        self._write(model, run, path, recorded.shares)
+
+    def _run_of(self, model: ETM, datamodule: LightningDataModule | None) -> Run:
+        settings = {"Model": _plain(model.hparams), "Data": _settings_of(datamodule), "Training": self.training}
+        return Run(metrics=self.metrics, history=self.history, settings=settings)
+
+    def _write(self, model: ETM, run: Run, path: Path, shares: list[float | None] | None = None) -> None:
+        found = survey_of(model)
         # fit evaluates the same checkpoint twice, and then its topics are described once
         if self._described is None or found is None or self._described[0] is not found:
             content = describe(model, model.training_set, found, run.coherence)
             self._described = None if found is None else (found, content)
         else:
             content = self._described[1]
-        self.written = write_page(render(content, model.training_set, run), self.path or folder / "report.html")
+        if self._other is not None:
+            self.comparison = compare(model, self._other, shares if found is None else found.shares, run.metrics)
+            run = replace(run, comparison=self.comparison)
+        self.written = write_page(render(content, model.training_set, run), path)
+        if self.comparison is not None:
+            self.table = path.with_name(COMPARISON)
+            write_comparison(self.comparison, self.table)
 
 
 def _last_epoch(history: dict[str, list[tuple[float, float]]]) -> float:

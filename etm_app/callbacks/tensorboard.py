@@ -35,7 +35,7 @@ class TensorBoardTopics(OnEvaluations, Callback):
 
     At every validation and test their top words as text. After `validate` and `test` (`fit` ends with both), once for a
     model: histograms of theta over the training documents, heat maps of how alike the topics are and of their shares by
-    period and label, and words and topics in the embedding projector.
+    period and label, and in the embedding projector the topics alone, and topics and words.
 
     Args:
         num_words: Words shown of each topic.
@@ -56,7 +56,7 @@ class TensorBoardTopics(OnEvaluations, Callback):
                 for topic, words in enumerate(model.top_words(self.num_words))
             ]
             text = "\n".join(["| topic | name | words |", "|---|---|---|", *rows])
-            logger.experiment.add_text(f"{split}_topics", text, trainer.global_step)
+            logger.experiment.add_text(f"{split}/topics", text, trainer.global_step)
 
     def on_measured(self, trainer: Trainer, model: ETM) -> None:
         """Show what is final."""
@@ -72,10 +72,10 @@ class TensorBoardTopics(OnEvaluations, Callback):
             writer, step = logger.experiment, trainer.global_step
             survey = survey_of(model)
             if survey is not None:
-                _add_histogram(writer, "theta", survey.histogram.sum(axis=0), step)
-                _add_histogram(writer, "theta_largest", survey.largest_histogram, step)
+                _add_histogram(writer, "topics/theta", survey.histogram.sum(axis=0), step)
+                _add_histogram(writer, "topics/theta_largest", survey.largest_histogram, step)
             image = similarity_image(model)
-            writer.add_image("topic_similarity", np.asarray(image), step, dataformats="HWC")
+            writer.add_image("topics/similarity", np.asarray(image), step, dataformats="HWC")
             for tag, found in _groups(survey).items():
                 writer.add_image(tag, np.asarray(groups_image(model, found)), step, dataformats="HWC")
             self._write_projector(Path(logger.log_dir), model, survey)
@@ -92,30 +92,41 @@ class TensorBoardTopics(OnEvaluations, Callback):
         counts = beta.sum(axis=0) if survey is None else survey.word_counts
         shares = np.full(len(beta), 1 / len(beta)) if survey is None else survey.shares
         words = np.sort(np.argsort(-counts, kind="stable")[: self.projector_words])
-        points = np.concatenate((model.rho[words].float().cpu().numpy(), model.alpha.float().cpu().numpy()))
         vocab = model.vocab or []
-        metadata = pl.DataFrame(
+        topics = pl.DataFrame(
             {
-                "label": [vocab[word] for word in words]
-                + [f"topic {topic}: {name}" for topic, name in enumerate(model.topic_names)],
-                "kind": ["word"] * len(words) + ["topic"] * len(beta),
-                # The topic that a word most likely comes from where it is seen: p(k | v) ~ share_k beta_kv.
-                "topic": np.concatenate(((shares[:, None] * beta[:, words]).argmax(axis=0), np.arange(len(beta)))),
-                "share": np.concatenate((counts[words] / counts.sum(), shares)),
+                "label": [f"topic {topic}: {name}" for topic, name in enumerate(model.topic_names)],
+                "kind": "topic",
+                "topic": np.arange(len(beta)),
+                "share": shares,
             }
-        ).with_columns(pl.col("label").str.replace_all(r"[\t\r\n]", " "))
-        (folder / "projector").mkdir(parents=True, exist_ok=True)
-        with replacing(folder / "projector" / "metadata.tsv") as path:
-            metadata.write_csv(path, separator="\t", quote_style="never")
-        with replacing(folder / "projector" / "tensors.tsv") as path:
-            # Rounded by NumPy: Polars' own float_precision takes six times as long.
-            pl.DataFrame(points.round(4)).write_csv(path, separator="\t", include_header=False)
-        config = ProjectorConfig()
-        config.embeddings.add(
-            tensor_name="words and topics",
-            tensor_path="projector/tensors.tsv",
-            metadata_path="projector/metadata.tsv",
         )
+        frequent = pl.DataFrame(
+            {
+                "label": [vocab[word] for word in words],
+                "kind": "word",
+                # The topic that a word most likely comes from where it is seen: p(k | v) ~ share_k beta_kv.
+                "topic": (shares[:, None] * beta[:, words]).argmax(axis=0),
+                "share": counts[words] / counts.sum(),
+            }
+        )
+        alpha, rho = model.alpha.float().cpu().numpy(), model.rho[words].float().cpu().numpy()
+        config = ProjectorConfig()
+        (folder / "projector").mkdir(parents=True, exist_ok=True)
+        # The first is what is shown at once. In both, the topics' rows are first.
+        for name, prefix, table, points in (
+            ("topics", "topics_", topics, alpha),
+            ("topics and words", "", pl.concat([topics, frequent]), np.concatenate((alpha, rho))),
+        ):
+            metadata, tensors = f"projector/{prefix}metadata.tsv", f"projector/{prefix}tensors.tsv"
+            with replacing(folder / metadata) as path:
+                table.with_columns(pl.col("label").str.replace_all(r"[\t\r\n]", " ")).write_csv(
+                    path, separator="\t", quote_style="never"
+                )
+            with replacing(folder / tensors) as path:
+                # Rounded by NumPy: Polars' own float_precision takes six times as long.
+                pl.DataFrame(points.round(4)).write_csv(path, separator="\t", include_header=False)
+            config.embeddings.add(tensor_name=name, tensor_path=tensors, metadata_path=metadata)
         with replacing(folder / "projector_config.pbtxt") as path:
             path.write_text(text_format.MessageToString(config), encoding="utf-8")
 
@@ -130,7 +141,7 @@ def _groups(survey: Survey | None) -> dict[str, Groups]:
     """What there is to be drawn, by tag."""
     if survey is None:
         return {}
-    groups = {"topics_by_period": survey.by_period, "topics_by_label": survey.by_label}
+    groups = {"topics/by_period": survey.by_period, "topics/by_label": survey.by_label}
     return {tag: found for tag, found in groups.items() if found is not None and len(found.names) <= MAX_COLUMNS}
 
 

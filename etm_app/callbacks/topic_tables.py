@@ -28,10 +28,11 @@ class TopicTables(OnEvaluations, Callback):
     """Measures the topics at every validation and test, and writes them as tables.
 
     In the run folder, after every `validate` and `test` (`fit` ends with both, of its best checkpoint):
-    ``topics.csv``, ``topics_wide.csv`` and ``topics.json`` with the most relevant words of each topic, their
-    probabilities and relevance, its share and coherence; ``metrics.json`` with the value and the definition of every
-    metric; where the documents have labels or times, ``topics_by_label.csv``, ``topics_by_period.csv`` and
-    ``topic_words_by_period.csv``; where training went on with other documents, ``topic_drift.csv``.
+    ``topics.csv``, ``topics.parquet``, ``topics_wide.csv`` and ``topics.json`` with the most relevant words of each
+    topic, their probabilities and relevance, its share and coherence; ``metrics_table.csv`` and ``metrics.json`` with
+    the value and the definition of every metric; where the documents have labels or times, ``topics_by_label.csv``,
+    ``topics_by_period.csv`` and ``topic_words_by_period.csv``; where training went on with other documents,
+    ``topic_drift.csv``.
 
     Args:
         num_words: Words shown of each topic.
@@ -155,15 +156,16 @@ class TopicTables(OnEvaluations, Callback):
 
     def written(self) -> list[str]:
         """Names of the files in ``folder``."""
+        topics = ["topics.csv", "topics.parquet", "topics_wide.csv", "topics.json"]
         drift = ["topic_drift.csv"] * bool(self.drifts)
-        names = ["topics.csv", "topics_wide.csv", "topics.json", *self._of_groups, *drift, "metrics.json"]
+        names = [*topics, *self._of_groups, *drift, "metrics_table.csv", "metrics.json"]
         return [*names, "embeddings.txt", "rho.parquet", "alpha.parquet"] if self.export_embeddings else names
 
     def show(self, console: Console) -> None:
-        """Print topics, how they change and drift, neighbours of the queries, and metrics with definitions."""
-        show_topics(console, self.topics, self.named)
+        """Print metrics, neighbours of the queries, how topics change and drift, and last, as read first, the topics."""
+        show_metrics(console, self.metrics, DEFINITIONS)
+        show_neighbors(console, self.neighbors, self.unknown_queries)
         if self.survey is not None and self.survey.by_period is not None:
             show_changes(console, self.survey.by_period, [topic.name for topic in self.topics])
         show_drift(console, self.drifts)
-        show_neighbors(console, self.neighbors, self.unknown_queries)
-        show_metrics(console, self.metrics, DEFINITIONS)
+        show_topics(console, self.topics, self.named)

@@ -34,11 +34,13 @@ class ChosenData(NamedTuple):
         name: Its name or import path, where ``--data`` or a config has one.
         default: The class, where there is no name.
         arguments: Those by which it was told; none where it is the usual default.
+        is_given: Whether the command line says anything of the data.
     """
 
     name: str | None
     default: type[LightningDataModule]
     arguments: list[str]
+    is_given: bool
 
 
 def choose_data(args: Sequence[str]) -> ChosenData:
@@ -67,8 +69,8 @@ def choose_data(args: Sequence[str]) -> ChosenData:
     known = {cls: {*arguments_of(cls)} & {*arguments} for cls in DATA_MODULES} if arguments and name is None else {}
     most = [cls for cls in known if len(known[cls]) == max(map(len, known.values()))]
     if len(most) == 1 and most[0] is not usual:
-        return ChosenData(None, most[0], sorted(known[most[0]] - known[usual]))
-    return ChosenData(name, usual, [])
+        return ChosenData(None, most[0], sorted(known[most[0]] - known[usual]), True)
+    return ChosenData(name, usual, [], name is not None or bool(arguments))
 
 
 def arguments_of(data_module: type[LightningDataModule]) -> list[str]:

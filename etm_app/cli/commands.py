@@ -19,6 +19,7 @@ SUBCOMMANDS = {
     "fit": "Train a model, measure the best one, and write its topics and the report.",
     "validate": "Measure a checkpoint on the validation documents, and write its topics and the report.",
     "test": "Measure a checkpoint on the test documents, and write its topics and the report.",
+    "report": "Write the report of a checkpoint, with the documents of --data if it is given; measure nothing.",
     "predict": "Write the topic proportions of documents as a table.",
     "sweep": "Train with several numbers of topics and seeds, and show how the topics change with their number.",
 }

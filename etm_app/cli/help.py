@@ -30,6 +30,7 @@ SECTIONS = {
     "embed": "The words of a model",
     "validate": "What is measured",
     "test": "What is measured",
+    "report_on": "The model",
     "predict": "The model",
 }
 # Of Lightning's classes, what is more than seldom set.

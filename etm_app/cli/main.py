@@ -14,10 +14,11 @@ import rich
 import torch
 import yaml
 from jsonargparse import Namespace
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.io import TorchCheckpointIO
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_info
@@ -26,7 +27,9 @@ from etm_app.callbacks.agreement import LabelAgreement
 from etm_app.callbacks.best_checkpoint import BestCheckpoint
 from etm_app.callbacks.collapse import CollapseMonitor
 from etm_app.callbacks.divergence import DivergenceStop
+from etm_app.callbacks.logger import RunLogger
 from etm_app.callbacks.prediction import ThetaWriter
+from etm_app.callbacks.progress import Progress
 from etm_app.callbacks.reference import ReferenceCoherence
 from etm_app.callbacks.report import Report
 from etm_app.callbacks.run_folder import run_folder
@@ -51,6 +54,7 @@ from etm_app.cli.help import HelpFormatter, show_data_module
 from etm_app.cli.inside import let_sigterm_end_the_run
 from etm_app.cli.interrupts import Interrupted
 from etm_app.cli.parser import Parser
+from etm_app.cli.report import NoDocuments, ReportingTrainer
 from etm_app.cli.sweep import SweepingTrainer, sweep_of
 from etm_app.data.datamodule import BowDataModule, vector_size_of
 from etm_app.data.document_vectors import check_vector_size
@@ -59,7 +63,7 @@ from etm_app.data.text.texts import TextDataModule
 from etm_app.errors import UserError
 from etm_app.files import replacing
 from etm_app.model import ETM
-from etm_app.report.terminal import make_console
+from etm_app.report.terminal import make_console, show_comparison, show_path
 from etm_app.seeds import find_words, read_seeds
 from etm_app.sweep.plan import Sweep
 
@@ -73,21 +77,27 @@ EXPECTED_WARNINGS = (  # of Lightning, about what is meant here
     r".*isinstance\(treespec, LeafSpec\)",  # between Lightning and torch
     "The ``compute`` method of metric Elbo",  # a run that goes on has measured nothing yet, and shows nothing
 )
-ADVERTISED = "litlogger"  # by Lightning, at each start
+SPARED = (  # of what Lightning says
+    "litlogger",  # an advertisement, at each start
+    "TPU available",
+    "`Trainer.fit` stopped: `max_epochs",  # the bar has just shown it
+    "Restoring states from the checkpoint",  # said by the next line again, and both for each evaluation
+    "Loaded model weights",
+)
 FREE = {"relevance"}  # arguments of the model that may differ from its checkpoint's: they change nothing in it
 
 
 class ETMCLI(LightningCLI):
-    """check, embed, fit, validate, test, predict and sweep for an ETM over any bag-of-words data module."""
+    """LightningCLI's subcommands and our own (`commands`) for an ETM over any bag-of-words data module."""
 
     parser: Parser
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """Lightning's and our own: methods of the trainer with the arguments that the command line fills in."""
-        filled_in = {"model", "datamodule"}
-        own = {"check": filled_in, "embed": filled_in, "sweep": {*filled_in, "sweep", "config"}}
-        return {**own, **LightningCLI.subcommands()}
+        given = {"model", "datamodule"}
+        filled_in = {"sweep": {*given, "sweep", "config"}, **LightningCLI.subcommands()}
+        return {name: filled_in.get(name, given) for name in SUBCOMMANDS}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks' arguments, the link of vocabulary sizes and the defaults."""
@@ -122,9 +132,10 @@ class ETMCLI(LightningCLI):
         words = sys.argv[1:] if args is None else args if isinstance(args, list) else []
         chosen = choose_data(words)
         data_module = chosen.default if chosen.name is None else _data_module(chosen.name)
-        for subparser in self.parser.subcommands.values():
-            subparser.set_defaults({"data": {"class_path": _class_path(chosen.default)}})
-            if data_module is not None and {"-h", "--help"} & {*words}:
+        for name, subparser in self.parser.subcommands.items():
+            is_meant = chosen.is_given or name != "report"
+            subparser.set_defaults({"data": {"class_path": _class_path(chosen.default if is_meant else NoDocuments)}})
+            if is_meant and data_module is not None and {"-h", "--help"} & {*words}:
                 show_data_module(subparser, data_module)
         # Of many trials each writes a page and a log only where that is asked for.
         self.parser.subcommands["sweep"].set_defaults({"report.enabled": False, "trainer.logger": False})
@@ -169,6 +180,10 @@ class ETMCLI(LightningCLI):
                     f"{argument}: {path} is, or would be, among the files that {type(data).__name__} reads; "
                     "expected another name, or another folder."
                 )
+        if isinstance(data, NoDocuments):
+            assert self._checkpoint is not None
+            size: int = hyperparameters(self._checkpoint)["vocab_size"]
+            return size
         if isinstance(data, BowDataModule):
             check_growth(self.config.subcommand, data, self._checkpoint)
             if self._checkpoint is not None and self._checkpoint["vocab"] is not None:
@@ -180,7 +195,7 @@ class ETMCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Give those that train no model one without weights."""
-        if self.subcommand in ("check", "embed", "sweep"):
+        if self.subcommand in ("check", "embed", "report", "sweep"):
             self.parser.add_instantiator(_on_meta, ETM, prepend=True)
 
     def before_fit(self) -> None:
@@ -302,14 +317,21 @@ class ETMCLI(LightningCLI):
             return
         console = make_console()
         tables.show(console)
-        lines = {f"Written to {tables.folder}": ", ".join(tables.written())}
+        if (comparison := self._made("report").comparison) is not None:
+            show_comparison(console, comparison)
+        end = "\n" if console.is_terminal else " "
+        console.print(f"Written to {show_path(tables.folder)}:", soft_wrap=True, markup=False, end=end)
+        console.print(", ".join(tables.written()), markup=False)
+        lines = {}
         if (report := self._made("report").written) is not None:
-            lines["To look at the topics"] = report
+            lines["To look at the topics"] = show_path(report)
+        if (table := self._made("report").table) is not None:
+            lines["The comparison"] = show_path(table)
         if checkpoint:
-            lines["Best checkpoint"] = checkpoint
+            lines["Best checkpoint"] = show_path(checkpoint)
         for logger in self.trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                lines["To look closer"] = f"tensorboard --logdir {logger.root_dir}"
+                lines["To look closer"] = f"tensorboard --logdir {show_path(logger.root_dir)}"
         for name, value in lines.items():
             console.print(f"{name}: {value}", soft_wrap=True, markup=False)
 
@@ -318,10 +340,15 @@ class ETMCLI(LightningCLI):
         return self.config_init[self.subcommand][section]
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Lightning's, with progress bars only where there is a terminal to draw them on."""
-        wanted = self._made("trainer")["enable_progress_bar"]
+        """Lightning's with our log, and with our progress bar where there is a terminal to draw it on."""
+        given = self._made("trainer")
+        wanted, own = given["enable_progress_bar"], given["callbacks"] or []
         if wanted is None:
-            kwargs["enable_progress_bar"] = rich.get_console().is_terminal
+            wanted = kwargs["enable_progress_bar"] = rich.get_console().is_terminal
+        if wanted and isinstance(own, list) and not any(isinstance(of, ProgressBar) for of in own):
+            kwargs["callbacks"] = [*own, Progress()]
+        if given["logger"] in (None, True):
+            kwargs["logger"] = RunLogger(str(given["default_root_dir"] or Path.cwd()), SLURMEnvironment.job_id())
         trainer = super().instantiate_trainer(**kwargs)
         self._checkpoint_files = CheckpointFiles()
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # or the user has a plugin, or a strategy its own
@@ -331,7 +358,7 @@ class ETMCLI(LightningCLI):
         return trainer
 
 
-class CommandTrainer(SweepingTrainer, EmbeddingTrainer):
+class CommandTrainer(SweepingTrainer, EmbeddingTrainer, ReportingTrainer):
     """Lightning's Trainer with what all subcommands do."""
 
 
@@ -375,8 +402,23 @@ def _silence_the_expected() -> None:
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
-        lambda record: ADVERTISED not in record.getMessage()
+        lambda record: not any(said in record.getMessage() for said in SPARED)
     )
+    for handler in logging.getLogger("pytorch_lightning").handlers:
+        if type(handler) is logging.StreamHandler:  # Lightning's own
+            handler.setStream(StandardError())
+
+
+class StandardError:
+    """What is standard error when something is written: above a progress bar, not into it, while there is one."""
+
+    def write(self, text: str) -> int:
+        """Write."""
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Flush."""
+        sys.stderr.flush()
 
 
 def _in_one_line(

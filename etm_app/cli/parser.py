@@ -53,6 +53,10 @@ class Parser(LightningArgumentParser):
         added: list[str] = super().add_method_arguments(class_type, method_name, *args, **kwargs)
         return added
 
+    def add_subclass_arguments(self, *args: Any, **kwargs: Any) -> Any:
+        """Arguments of a class, which has a default and so is not required where defaults are left out either."""
+        return super().add_subclass_arguments(*args, **{**kwargs, "required": False})
+
     def get_defaults(self, *args: Any, **kwargs: Any) -> Namespace:
         """The defaults, of the data module only its class: its arguments must not pass to another class."""
         defaults: Namespace = super().get_defaults(*args, **kwargs)

@@ -88,6 +88,7 @@ def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str
         dataset: The documents it was found in.
         run: What is known of the training.
     """
+    content = {**content, "compare": run.comparison}
     folder = files(__package__)
     topics, metrics, history = content["topics"], _metrics_by_name(run.metrics), _thinned(run.history)
     return fill(

@@ -52,7 +52,10 @@ class Topic:
 
 
 def write_topics(topics: Sequence[Topic], folder: Path) -> None:
-    """Write topics.json, topics.csv with a row for each word, and topics_wide.csv with a row for each topic."""
+    """Write topics.json, topics_wide.csv with a row for each topic, topics.csv and topics.parquet with one a word.
+
+    In Parquet words are as they are; in CSV some have a mark before them, see `safe_cells`.
+    """
     text = json.dumps([asdict(topic) for topic in topics], indent=1, ensure_ascii=False)
     with replacing(folder / "topics.json") as path:
         path.write_text(text, encoding="utf-8")
@@ -68,8 +71,11 @@ def write_topics(topics: Sequence[Topic], folder: Path) -> None:
     )
     ranked = wide.with_columns(rank=pl.int_ranges(1, pl.col("words").list.len() + 1))
     long = ranked.explode("rank", *OF_A_WORD).rename(OF_A_WORD)
+    long = long.select(*schema, "rank", *OF_A_WORD.values())
+    with replacing(folder / "topics.parquet") as path:
+        long.write_parquet(path)
     with replacing(folder / "topics.csv") as path:
-        safe_cells(long.select(*schema, "rank", *OF_A_WORD.values())).write_csv(path)
+        safe_cells(long).write_csv(path)
     columns = [pl.col("words").list.get(rank).alias(f"word_{rank + 1}") for rank in range(len(topics[0].words))]
     with replacing(folder / "topics_wide.csv") as path:
         safe_cells(wide.select(*schema, *columns)).write_csv(path)
@@ -128,13 +134,21 @@ def write_drift(drifts: Sequence[Drift], folder: Path) -> None:
 
 
 def write_metrics(metrics: Mapping[str, float], definitions: Mapping[str, str], folder: Path) -> None:
-    """Write metrics.json: the value of every metric, null where it is not finite, with its definition."""
+    """Write the value of every metric, null where it is not finite, with its definition.
+
+    metrics.json by logged name, ``val_perplexity``; metrics_table.csv with a row for each metric and split
+    (metrics.csv is the file of Lightning's CSVLogger).
+    """
     table = {
         name: {"value": value if math.isfinite(value) else None, "definition": definitions[name]}
         for name, value in sorted(metrics.items())
     }
     with replacing(folder / "metrics.json") as path:
         path.write_text(json.dumps(table, indent=1), encoding="utf-8")
+    rows = [(metric, split, *table[name].values()) for name in table for split, _, metric in [name.partition("_")]]
+    schema = {"metric": pl.String, "split": pl.String, "value": pl.Float64, "definition": pl.String}
+    with replacing(folder / "metrics_table.csv") as path:
+        safe_cells(pl.DataFrame(rows, schema, orient="row")).write_csv(path)
 
 
 def write_embeddings(model: ETM, folder: Path) -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import numpy as np
 import polars as pl
@@ -60,8 +60,10 @@ def served(trained: ETMCLI) -> Iterator[Get]:
             assert line, f"TensorBoard ended: {said}"
             said += line
 
-        def get(path: str, as_json: bool = True) -> Any:
-            with urlopen(f"{found[0]}/data/{path}", timeout=30) as response:
+        def get(path: str, posted: Any = None, as_json: bool = True) -> Any:
+            body = None if posted is None else json.dumps(posted).encode()
+            request = Request(f"{found[0]}/data/{path}", body, {"Content-Type": "application/json"})
+            with urlopen(request, timeout=30) as response:
                 body = response.read()
             return json.loads(body) if as_json else body
 
@@ -72,20 +74,21 @@ def served(trained: ETMCLI) -> Iterator[Get]:
 
 
 def test_scalars_are_served(served: Get, trained: ETMCLI) -> None:
-    tags = served("plugin/scalars/tags")
-    assert {"train_elbo", "val_perplexity", "val_topic_coherence", "learning_rate"} <= set(tags["version_0"])
-    points = served("plugin/scalars/scalars?run=version_0&tag=test_perplexity")
+    tags = set(served("plugin/scalars/tags")["version_0"])
+    assert {"train/elbo", "val/perplexity", "val/topic_coherence", "train/learning_rate"} <= tags
+    assert {tag.partition("/")[0] for tag in tags} == {"train", "val", "test"}
+    points = served("plugin/scalars/scalars?run=version_0&tag=test/perplexity")
     assert points[-1][2] == pytest.approx(float(trained.trainer.callback_metrics["test_perplexity"]), rel=1e-5)
 
 
 def test_text_is_served(served: Get, trained: ETMCLI) -> None:
-    (text, *_) = served("plugin/text/text?run=version_0&tag=test_topics/text_summary")
+    (text, *_) = served("plugin/text/text?run=version_0&tag=test/topics/text_summary")
     assert all(" ".join(words) in text["text"] for words in trained.model.top_words(10))
     assert "<table>" in text["text"]
 
 
 def test_the_heat_map_is_served(served: Get, trained: ETMCLI, tmp_path: Path) -> None:
-    (image,) = served("plugin/images/images?run=version_0&tag=topic_similarity&sample=0")
+    (image,) = served("plugin/images/images?run=version_0&tag=topics/similarity&sample=0")
     path = tmp_path / "image.png"
     path.write_bytes(served(f"plugin/images/individualImage?{image['query']}", as_json=False))
     with Image.open(path) as shown:
@@ -93,26 +96,46 @@ def test_the_heat_map_is_served(served: Get, trained: ETMCLI, tmp_path: Path) ->
 
 
 def test_histograms_are_served(served: Get) -> None:
-    assert {"theta", "theta_largest"} <= set(served("plugin/histograms/tags")["version_0"])
-    (histogram,) = served("plugin/histograms/histograms?run=version_0&tag=theta_largest")
+    assert {"topics/theta", "topics/theta_largest"} <= set(served("plugin/histograms/tags")["version_0"])
+    (histogram,) = served("plugin/histograms/histograms?run=version_0&tag=topics/theta_largest")
     assert sum(count for _, _, count in histogram[2]) == pytest.approx(54)  # training documents with words
+
+
+def test_every_picture_is_in_a_group_of_its_split_or_of_the_topics(served: Get) -> None:
+    for plugin in ("histograms", "images", "text"):
+        tags = served(f"plugin/{plugin}/tags")["version_0"]
+        assert tags
+        assert {tag.partition("/")[0] for tag in tags} <= {"train", "val", "test", "topics"}
+
+
+def test_runs_are_compared_by_settings_and_measures(served: Get) -> None:
+    found = served("plugin/hparams/experiment", {"hparamsLimit": 0})
+    assert {of["name"] for of in found["hparamInfos"]} >= {"num_topics", "inference"}
+    assert not [of["name"] for of in found["hparamInfos"] if of["name"].startswith("_")]
+    assert {of["name"]["tag"] for of in found["metricInfos"]} == {
+        f"{split}/{name}" for split in ("val", "test") for name in ("perplexity", "topic_coherence", "topic_diversity")
+    }
 
 
 def test_the_projector_is_served(served: Get, trained: ETMCLI) -> None:
     runs = served("plugin/projector/runs")
     assert runs == ["version_0"]
-    (embedding,) = served("plugin/projector/info?run=version_0")["embeddings"]
-    where = f"run=version_0&name={embedding['tensorName'].replace(' ', '%20')}"
-    vectors = np.frombuffer(served(f"plugin/projector/tensor?{where}", as_json=False), np.float32)
     model = trained.model
-    expected = torch.cat((model.rho, model.alpha)).cpu().numpy()
-    np.testing.assert_allclose(vectors.reshape(-1, expected.shape[1]), expected, atol=1e-4)
-    head, *rows = served(f"plugin/projector/metadata?{where}", as_json=False).decode().splitlines()
-    assert head.split("\t") == ["label", "kind", "topic", "share"]
-    assert [row.split("\t")[0] for row in rows] == [
-        *VOCAB,
-        *(f"topic {topic}: {' '.join(words)}" for topic, words in enumerate(model.top_words(3))),
-    ]
+    topics = [f"topic {topic}: {' '.join(words)}" for topic, words in enumerate(model.top_words(3))]
+    expected = {
+        "topics": (topics, model.alpha),
+        "topics and words": ([*topics, *VOCAB], torch.cat((model.alpha, model.rho))),
+    }
+    embeddings = served("plugin/projector/info?run=version_0")["embeddings"]
+    assert [embedding["tensorName"] for embedding in embeddings] == [*expected]
+    for name, (labels, points) in expected.items():
+        where = f"run=version_0&name={name.replace(' ', '%20')}"
+        vectors = np.frombuffer(served(f"plugin/projector/tensor?{where}", as_json=False), np.float32)
+        np.testing.assert_allclose(vectors.reshape(-1, points.shape[1]), points.cpu().numpy(), atol=1e-4)
+        head, *rows = served(f"plugin/projector/metadata?{where}", as_json=False).decode().splitlines()
+        assert head.split("\t") == ["label", "kind", "topic", "share"]
+        assert [row.split("\t")[0] for row in rows] == labels
+        assert [row.split("\t")[1] for row in rows[:4]] == ["topic"] * 4
 
 
 # What is written
@@ -156,13 +179,13 @@ def test_it_is_all_shown_once_for_a_model_and_not_in_the_middle_of_a_fit(tmp_pat
     )
     trainer.fit(model, datamodule=data)
     assert not list(tmp_path.rglob("projector*"))
-    assert "topic_similarity" not in events(tmp_path).Tags()["images"]
+    assert "topics/similarity" not in events(tmp_path).Tags()["images"]
     trainer.validate(model, datamodule=data, verbose=False)
     trainer.test(model, datamodule=data, verbose=False)
     shown = [EventAccumulator(str(path)).Reload().Tags() for path in tmp_path.rglob("events.out.tfevents.*")]
-    assert sum("topic_similarity" in tags["images"] for tags in shown) == 1
-    assert sum("theta" in tags["histograms"] for tags in shown) == 1
-    assert {tag for tags in shown for tag in tags["tensors"]} >= {"val_topics/text_summary", "test_topics/text_summary"}
+    assert sum("topics/similarity" in tags["images"] for tags in shown) == 1
+    assert sum("topics/theta" in tags["histograms"] for tags in shown) == 1
+    assert {tag for tags in shown for tag in tags["tensors"]} >= {"val/topics/text_summary", "test/topics/text_summary"}
 
 
 @pytest.mark.parametrize("num_topics", [1, 2, 3, 60, 150])
@@ -193,7 +216,7 @@ def test_without_training_documents_the_words_are_those_that_topics_give_most(tm
     callback.show(trainer, model)
     table = pl.read_csv(Path(trainer.log_dir or "") / "projector" / "metadata.tsv", separator="\t")
     expected = model.beta.sum(0).topk(5).indices.sort().values
-    assert table["label"].head(5).to_list() == [VOCAB[word] for word in expected]
-    assert "theta" not in [
+    assert table["label"].tail(5).to_list() == [VOCAB[word] for word in expected]
+    assert "topics/theta" not in [
         tag for path in tmp_path.rglob("events*") for tag in EventAccumulator(str(path)).Reload().Tags()["histograms"]
     ]

@@ -1,5 +1,7 @@
 import csv
 import json
+import shutil
+import subprocess
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,6 @@ from etm_app.data.corpus import BowCorpus
 from etm_app.metrics.coherence import npmi_coherence, topic_diversity
 from etm_app.model import ETM
 from tests.planted import SPLITS, VOCAB, PlantedDataModule
-
-README = Path(__file__).parents[2] / "README.md"
 
 
 def validated(folder: Path, model: ETM, datamodule: PlantedDataModule, **kwargs: Any) -> TopicTables:
@@ -218,30 +218,72 @@ def test_gensim_reads_the_embeddings(tmp_path: Path, model: ETM) -> None:
     assert vectors.most_similar("a00", topn=1)[0][0] in vectors.index_to_key
 
 
-def test_pandas_reads_words_that_look_like_nothing_as_the_readme_says(tmp_path: Path) -> None:
-    pandas = pytest.importorskip("pandas", reason="pandas comes with the extra bench")
-    odd = ["nan", "null", "NA", "None", "n/a", "NaN", "NULL", "N/A", "true"]
-    x = np.random.default_rng(0).integers(1, 4, size=(9, len(odd)))
-    tables = validated(tmp_path, etm(len(odd)), Named(x, odd), num_words=len(odd))
+ODD = ["nan", "null", "NA", "None", "n/a", "NaN", "NULL", "N/A", "<NA>", "#N/A", "true", "-nan"]
+CSV = ("topics.csv", "topics_wide.csv", "metrics_table.csv")
+
+
+def odd_tables(folder: Path) -> tuple[Path, list[str]]:
+    """Tables whose words look like missing values, and those words in the order of topics.csv."""
+    x = np.random.default_rng(0).integers(1, 4, size=(9, len(ODD)))
+    tables = validated(folder, etm(len(ODD)), Named(x, ODD), num_words=len(ODD))
     assert tables.folder is not None
-    read = {"keep_default_na": False, "na_values": [""]}
-    long = pandas.read_csv(tables.folder / "topics.csv", **read)
-    assert sorted(long["word"]) == sorted(odd * 4)
-    assert long["share"].dtype == long["coherence"].dtype == float
-    wide = pandas.read_csv(tables.folder / "topics_wide.csv", **read)
-    assert wide.iloc[:, 4:].to_numpy().tolist() == [topic["words"] for topic in read_json(tables, "topics.json")]
-    assert ", ".join(f"{name}={value!r}" for name, value in read.items()).replace("'", '"') in README.read_text("utf-8")
+    return tables.folder, [word for topic in read_json(tables, "topics.json") for word in topic["words"]]
+
+
+def test_pandas_and_polars_lose_no_word_by_their_defaults(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas comes with the extra bench")
+    folder, words = odd_tables(tmp_path)
+    for name in CSV:
+        read = pandas.read_csv(folder / name)
+        assert not read.isna().any(axis=None)
+        assert pl.read_csv(folder / name).null_count().sum_horizontal().item() == 0
+        assert {str(kind) for kind in read.dtypes} <= {"int64", "float64", "str", "object"}
+    assert [word.removeprefix("'") for word in pandas.read_csv(folder / "topics.csv")["word"]] == words
+    wide = pandas.read_csv(folder / "topics_wide.csv").iloc[:, 4:].to_numpy().ravel()
+    assert [str(word).removeprefix("'") for word in wide] == words
+
+
+@pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not installed")
+def test_r_loses_no_word_by_its_defaults(tmp_path: Path) -> None:
+    folder, words = odd_tables(tmp_path)
+    code = "; ".join(f'stopifnot(!anyNA(read.csv("{name}")))' for name in CSV)
+    done = subprocess.run(
+        ["Rscript", "-e", code + '; writeLines(read.csv("topics.csv")$word)'],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [word.removeprefix("'") for word in done.stdout.splitlines()] == words
+
+
+def test_parquet_has_the_rows_of_the_csv_and_the_words_as_they_are(tmp_path: Path) -> None:
+    folder, words = odd_tables(tmp_path)
+    table, csv_table = pl.read_parquet(folder / "topics.parquet"), pl.read_csv(folder / "topics.csv")
+    assert table["word"].to_list() == words
+    assert table.schema == csv_table.schema
+    assert table.drop("word").equals(csv_table.drop("word"))
+
+
+def test_the_table_of_metrics_says_what_the_json_says(tables: TopicTables) -> None:
+    assert tables.folder is not None
+    table = pl.read_csv(tables.folder / "metrics_table.csv")
+    assert table.columns == ["metric", "split", "value", "definition"]
+    metrics = read_json(tables, "metrics.json")
+    assert {f"{split}_{metric}": value for metric, split, value, _ in table.rows()} == {
+        name: metric["value"] for name, metric in metrics.items()
+    }
+    assert [definition.removeprefix("'") for definition in table["definition"]] == [
+        metric["definition"] for metric in metrics.values()
+    ]
 
 
 def test_embeddings_are_not_written_otherwise(tables: TopicTables) -> None:
     assert tables.folder is not None
     assert {path.name for path in tables.folder.iterdir() if path.suffix in (".csv", ".json", ".parquet", ".txt")} == {
-        "topics.csv",
-        "topics_wide.csv",
-        "topics.json",
-        "metrics.json",
+        *tables.written()
     }
-    assert tables.written() == ["topics.csv", "topics_wide.csv", "topics.json", "metrics.json"]
 
 
 @pytest.mark.parametrize("vocab_size", [1, 2, 6])

@@ -100,3 +100,8 @@ def test_the_likeliest_first_command(
     best = Path(fitted.trainer.log_dir) / "checkpoints" / "best.ckpt"
     main(["predict", *mine, *where, *SMALL, f"--ckpt_path={best}", f"--prediction.path={tmp_path / 'theta.csv'}"])
     assert re.search(r"theta of 200 documents", capsys.readouterr().out)
+
+
+def test_a_checkpoint_needs_no_data_to_be_named(checkpoint: Path, error: Error) -> None:
+    """The default is meant, as in fit: what is refused is what is wrong."""
+    assert "model.num_topics: 7" in error(lambda: main(["test", f"--ckpt_path={checkpoint}", "--model.num_topics=7"]))

@@ -1,7 +1,10 @@
 """The command line as a user starts it, in processes of its own."""
 
+import contextlib
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -62,6 +65,37 @@ def test_a_fit(start, tmp_path: Path, paper_dir: Path) -> None:  # type: ignore[
     folder = tmp_path / "lightning_logs" / "version_0"
     assert {"topics.csv", "topics.json", "metrics.json", "config.yaml"} <= {path.name for path in folder.iterdir()}
     assert "perplexity" in done.stdout
+
+
+def test_a_fit_in_a_terminal(tmp_path: Path, paper_dir: Path) -> None:
+    """The bar is one line that ends with the last epoch; what is said goes above it, and nothing is said twice."""
+    here, there = pty.openpty()
+    data = ("--data=NewsgroupsDataModule", f"--data.data_dir={paper_dir}", *SMALL[:-1])
+    run = subprocess.Popen(
+        [sys.executable, "-m", "etm_app", "fit", *data],
+        stdin=there,
+        stdout=there,
+        stderr=there,
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path), "COLUMNS": "80", "TERM": "xterm"},
+    )
+    os.close(there)
+    said = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while part := os.read(here, 2**16):
+            said += part
+    os.close(here)
+    assert run.wait(60) == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.decode()).replace("\r", "\n")
+    bars = [line for line in text.splitlines() if line.startswith("Epoch")]
+    assert bars[0].startswith("Epoch 1/2")
+    assert bars[-1].startswith("Epoch 2/2")
+    assert "perplexity: " in bars[-1]
+    assert max(map(len, bars)) <= 80
+    assert text.count("Inference: ") == 1
+    assert not [words for words in ("v_num", "Restoring", "Loaded", "stopped") if words in text]
+    last = text.index("Metrics"), text.index("Topics, largest first"), text.index("Best checkpoint: lightning_logs/")
+    assert last == (*sorted(last),)
 
 
 def test_two_processes_fit_and_one_measures_the_same(start, tmp_path: Path, paper_dir: Path) -> None:  # type: ignore[no-untyped-def]

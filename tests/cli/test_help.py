@@ -78,12 +78,18 @@ def test_what_needs_no_model_does_not_wait_for_torch(args: list[str], code: int)
     assert done.stderr.endswith("set()\n")
 
 
+def of_its_own(subcommand: str) -> set[str]:
+    """The sections of a subcommand's own arguments; another one is called report already."""
+    return {"report": {"report_on"}, "embed": {"embed", "embeddings"}}.get(subcommand, {subcommand})
+
+
+NOT_OF_ALL = set.union(*map(of_its_own, SUBCOMMANDS))
+
+
 @pytest.mark.parametrize("subcommand", SUBCOMMANDS)
 def test_documents_and_model_come_first_and_the_trainer_last(shown: Callable[..., str], subcommand: str) -> None:
     page = shown(subcommand, "--help", "--data=TextDataModule")
-    order = [key for key in SECTIONS if key not in SUBCOMMANDS or key == subcommand]
-    if subcommand != "embed":
-        order.remove("embeddings")
+    order = [key for key in SECTIONS if key not in NOT_OF_ALL or key in of_its_own(subcommand)]
     expected = ["options", *(SECTIONS[key] for key in order)]
     expected.insert(2, "TextDataModule, for the documents of this command line")
     assert titles_of(page) == expected
@@ -104,9 +110,7 @@ def test_every_section_of_the_parsers_has_its_title(monkeypatch: pytest.MonkeyPa
     with pytest.raises(SystemExit):
         cli.main(["fit"])
     for subcommand in SUBCOMMANDS:
-        expected = {key for key in SECTIONS if key not in SUBCOMMANDS} | {subcommand, "sweep"}
-        if subcommand != "embed":
-            expected.remove("embeddings")
+        expected = {*SECTIONS} - NOT_OF_ALL | {*of_its_own(subcommand), "sweep"}  # one config serves fit and sweep
         assert {*(made[0].parser.subcommands[subcommand].groups or {})} == expected
 
 

@@ -16,7 +16,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from etm_app.cli.help import HelpFormatter
 from etm_app.cli.inside import actions_of, let_sigterm_end_the_run, sections_of, show_actions, show_sections
-from etm_app.cli.main import ADVERTISED, EXPECTED_WARNINGS
+from etm_app.cli.main import EXPECTED_WARNINGS, SPARED
 from etm_app.cli.parser import Parser, condense, hint_at
 
 
@@ -81,7 +81,7 @@ def test_lightning_s_answer_to_sigterm_is_the_one_that_is_kept_away(tmp_path: Pa
 
 
 # All but that of torch, which says it in new versions only.
-@pytest.mark.parametrize("message", [*(said for said in EXPECTED_WARNINGS if "LeafSpec" not in said), ADVERTISED])
+@pytest.mark.parametrize("message", [*(said for said in EXPECTED_WARNINGS if "LeafSpec" not in said), *SPARED])
 def test_libraries_still_say_what_is_silenced(message: str) -> None:
     words = message.removeprefix(".*").partition("on_before_batch_transfer")[0]  # a name is put in there
     words = words.removesuffix("Elbo")  # and here

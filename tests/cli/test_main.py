@@ -160,7 +160,7 @@ def names_of(cli: ETMCLI, said: str) -> dict[str, list[list[str]]]:
     shown = {int(row[0]): row[3:6] for row in map(str.split, said.splitlines()) if len(row) == 13 and row[0].isdigit()}
     labels = pl.read_csv(folder / "projector" / "metadata.tsv", separator="\t").filter(pl.col("kind") == "topic")
     written = EventAccumulator(str(folder)).Reload()
-    (*_, text) = written.Tensors("test_topics/text_summary")
+    (*_, text) = written.Tensors("test/topics/text_summary")
     table = [row.split("|") for row in text.tensor_proto.string_val[0].decode().splitlines()[2:]]
     return {
         "topics.json": [topic["words"][:3] for topic in topics],

@@ -16,6 +16,12 @@ def test_formulas_become_text(cell: str) -> None:
     assert safe_cells(pl.DataFrame({"x": [cell]}))["x"].item() == "'" + cell
 
 
+@pytest.mark.parametrize("cell", ["nan", "NA", "null", "#N/A", "#N/A N/A", "1.#IND"])
+def test_what_looks_like_nothing_becomes_text(cell: str) -> None:
+    longer = [cell + "x", "x" + cell, cell + "\n"]
+    assert safe_cells(pl.DataFrame({"x": [cell, *longer]}))["x"].to_list() == ["'" + cell, *longer]
+
+
 @given(st.lists(st.one_of(st.none(), st.text(alphabet="=+-@\t\r\na'\"ä, ", max_size=6)), min_size=1))
 def test_nothing_else_changes(cells: list[str | None]) -> None:
     table = pl.DataFrame(

@@ -1,11 +1,12 @@
 import io
 import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from etm_app.report.tables import Topic
-from etm_app.report.terminal import make_console, show_metrics, show_neighbors, show_topics
+from etm_app.report.terminal import make_console, show_metrics, show_neighbors, show_path, show_topics
 
 TOPICS = [
     Topic(0, "word00 word01 word02", 0.2, -0.123, [f"word{i:02}" for i in range(25)], [0.04] * 25, [-1.0] * 25),
@@ -57,6 +58,14 @@ def test_a_terminal_gets_lines_that_fit(width: int) -> None:
     words = " ".join(lines).split()
     assert set(TOPICS[0].words) <= set(words)
     assert {"–", "1,234.5", "3", "near", "missing"} <= {word.strip(",") for word in words}
+    assert len([line for line in lines if "something long" in line]) == 1  # a line for each metric
+
+
+def test_paths_are_shown_as_one_would_type_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert show_path(tmp_path / "runs" / "a.ckpt") == str(Path("runs", "a.ckpt"))
+    assert show_path(tmp_path.parent / "a.ckpt") == str(tmp_path.parent / "a.ckpt")
+    assert show_path("a.ckpt") == "a.ckpt"
 
 
 def test_topics_are_sorted_by_share(monkeypatch: pytest.MonkeyPatch) -> None:
