@@ -162,7 +162,7 @@ class TopicTables(OnEvaluations, Callback):
         return [*names, "embeddings.txt", "rho.parquet", "alpha.parquet"] if self.export_embeddings else names
 
     def show(self, console: Console) -> None:
-        """Print metrics, neighbours of the queries, how topics change and drift, and last, as read first, the topics."""
+        """Print metrics, neighbours of the queries, how topics change and drift, and last the topics."""
         show_metrics(console, self.metrics, DEFINITIONS)
         show_neighbors(console, self.neighbors, self.unknown_queries)
         if self.survey is not None and self.survey.by_period is not None:
