@@ -1,4 +1,4 @@
-"""The page itself: content, style, script and Plotly in one HTML file."""
+"""The page itself: content, style and script in one HTML file."""
 
 import json
 from base64 import b64encode
@@ -16,7 +16,7 @@ from etm_app.errors import UserError
 from etm_app.files import replacing
 from etm_app.metrics.definitions import DEFINITIONS
 from etm_app.model import ETM
-from etm_app.report.content import DOCUMENTS, LAMBDA_STEPS, NEAREST_WORDS, NEIGHBORS, describe, describe_corpus
+from etm_app.report.content import LAMBDA_STEPS, LEAST_SHARE, NEAREST_WORDS, NEIGHBORS, describe, describe_corpus
 from etm_app.report.run import Run, Value
 from etm_app.report.survey import survey, survey_of
 from etm_app.report.tables import show_metric
@@ -27,6 +27,10 @@ STAGES = ("train", "val", "test")
 MAX_EPOCHS = 200  # in the curves and their table
 GENERATOR = "etm_app"  # as the page names it, within its first 1,000 bytes
 HEADLINE = ("perplexity", "topic_coherence", "topic_diversity")
+SCRIPTS = ("page", "panel", "list", "map", "pictures", "time", "documents", "save", "start")  # in this order
+MAX_CELLS = 6_000  # of the table over time; the CSV has all
+PRINTED = 40  # documents, as report.css has it
+SHORT = 20  # words of a document, below which few pairs of words ever meet
 
 
 def write_report(model: ETM, dataset: BowDataset | None, path: Path | str, run: Run | None = None) -> Path:
@@ -87,47 +91,68 @@ def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str
         dataset: The documents it was found in.
         run: What is known of the training.
     """
-    # Here, as only the end of a run needs them.
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, StrictUndefined  # here, as only the end of a run needs it
     from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
 
     folder = files(__package__)
-    scripts = {
-        "script": _inline((folder / "report.js").read_text(encoding="utf-8")),
-        "plotly": _inline(get_plotlyjs()),
-    }
+    script = "".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    script = _inline(f'"use strict";\n{{\n{script}}}\n')
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"value": show_value, "share": "{:.1%}".format, "metric": show_metric}
+    environment.filters |= {
+        "value": show_value,
+        "share": "{:.1%}".format,
+        "percent": "{:.0%}".format,
+        "signed": lambda value: f"{value:.2f}".replace("-", "−"),
+        "metric": show_metric,
+    }
     topics, metrics, history = content["topics"], _metrics_by_name(run.metrics), _thinned(run.history)
+    corpus = None if dataset is None else describe_corpus(dataset.corpus)
+    known_shares = topics[0]["share"] is not None
+    known_coherence = any(topic["coherence"] is not None for topic in topics)
+    mean_length = corpus["splits"][0]["mean_length"] if corpus else 0
+    # The texts stand in the markup; the script needs the topics alone.
+    documents = [document["topics"] for document in content["documents"]]
+    content = {"periods": None, **content}
     return environment.from_string((folder / "template.html").read_text(encoding="utf-8")).render(
         topics=topics,
-        ranking=sorted(range(len(topics)), key=lambda topic: -(topics[topic]["share"] or 0)),
-        known_shares=topics[0]["share"] is not None,
+        known_shares=known_shares,
+        largest_share=max((topic["share"] or 0 for topic in topics), default=0) or 1,
+        known_coherence=known_coherence,
+        largest_in_time=max((max(row) for row in (content.get("periods") or {}).get("shares", [])), default=0) or 1,
+        num_columns=2 + known_shares + known_coherence + bool(content["labels"]),
+        mean_length=mean_length,
+        short_documents=0 < mean_length < SHORT,
         content=content,
-        limits={"epochs": MAX_EPOCHS, "nearest": NEAREST_WORDS, "documents": DOCUMENTS, "neighbors": NEIGHBORS},
+        limits={
+            "epochs": MAX_EPOCHS,
+            "nearest": NEAREST_WORDS,
+            "neighbors": NEIGHBORS,
+            "least_share": LEAST_SHARE,
+            "printed": PRINTED,
+            "cells": MAX_CELLS,
+        },
         lambda_steps=LAMBDA_STEPS,
-        data=Markup(as_data({**content, "history": history})),
+        data=Markup(as_data({**content, "documents": documents, "history": history})),
         style=Markup((folder / "report.css").read_text(encoding="utf-8")),
+        script=Markup(script),
         policy="; ".join(
             [
                 "default-src 'none'",
-                "script-src " + " ".join(_digest(script) for script in scripts.values()),
-                "style-src 'unsafe-inline'",  # Plotly makes a style element
-                "img-src data: blob:",  # its heat map and its pictures to save
+                f"script-src {_digest(script)}",
+                "style-src 'unsafe-inline'",  # widths of bars
+                "img-src data: blob:",  # the heat map, and pictures to save
                 "base-uri 'none'",
                 "form-action 'none'",
             ]
         ),
-        **{name: Markup(script) for name, script in scripts.items()},
-        corpus=None if dataset is None else describe_corpus(dataset.corpus),
+        corpus=corpus,
         run=run,
         history_rows=_history_rows(history),
         metrics=metrics,
         stages=[stage for stage in STAGES if any(stage in values for _, values, _ in metrics)],
         headline=[
-            (name.removeprefix("topic_"), next(reversed(values.values())), definition)
-            for name, values, definition in metrics
+            (name.removeprefix("topic_"), name, next(reversed(values.values())))
+            for name, values, _ in metrics
             if name in HEADLINE
         ],
         version=__version__,
