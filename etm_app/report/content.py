@@ -8,9 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from etm_app.data.corpus import EXCERPT_LENGTH, SPLITS, BowCorpus, BowDataset
+from etm_app.data.corpus import SPLITS, BowCorpus, BowDataset
 from etm_app.metrics.coherence import npmi_coherence
 from etm_app.model import ETM
+from etm_app.report.documents import Documents
 from etm_app.report.geometry import arrange, faithfulness, project, topic_similarity, word_places
 from etm_app.report.over_time import OverTime
 from etm_app.report.survey import Survey
@@ -29,14 +30,9 @@ TOPICS_OF_WORD = 6
 MAX_SIMILAR_TOPICS = 300  # in the picture of all similarities
 GROUPS, TOPICS_OF_GROUP = 8, 4  # the most families of topics, and how many topics they have on average at least
 MANY_TOPICS, TOPICS_OF_PART = 80, 8  # from when on families have parts, and of how many topics on average
-TYPICAL, MIXED = (2, 8, 400), (1, 3, 150)  # documents of a topic, from … to …, so that all topics have about so many
-TOPICS_OF_DOCUMENT = 8
-LEAST_SHARE = 0.05  # that is named of a document
 LABELS = 12  # of a topic
 FREQUENT_LABELS = 20  # in the table of topics and labels
-WORDS_OF_DOCUMENT = 25  # where there is no text
 WORDS_AT_ONCE = 10_000  # whose topics are sorted
-DOCUMENTS_AT_ONCE = 1_000
 CHANGES = 5  # words that a topic gains in a period, and that it loses
 MAX_CHANGES = 20_000  # of all topics and periods, those that change most
 
@@ -84,7 +80,7 @@ def describe(
     number = np.full(model.vocab_size, -1, np.int64)
     number[words] = np.arange(len(words))
     vocab = model.vocab or [str(word) for word in range(model.vocab_size)]
-    documents = _Documents(model, None if dataset is None else dataset.corpus, survey)
+    documents = Documents(model, None if dataset is None else dataset.corpus, survey)
 
     names = model.topic_names
 
@@ -340,77 +336,6 @@ def _label_table(survey: Survey, order: list[int]) -> dict[str, Any] | None:
         "topics": order,
         "shares": [_rounded(row, 3) for row in shares[:, columns]],
     }
-
-
-class _Documents:
-    """The documents that the page shows: typical and mixed ones of each topic, and some evenly spaced in the corpus."""
-
-    def __init__(self, model: ETM, corpus: BowCorpus | None, survey: Survey | None) -> None:
-        self._typical: list[list[int]] = [[] for _ in range(len(model.alpha))]
-        self._mixed = self._typical
-        self._place: dict[int, int] = {}
-        if survey is None or corpus is None:
-            return
-        self._typical, self._mixed = (
-            [[row for row, _ in rows[: min(max(about // len(lists), least), most)]] for rows in lists]
-            for lists, (least, most, about) in ((survey.representative, TYPICAL), (survey.mixed, MIXED))
-        )
-        shown = np.unique(
-            np.concatenate([survey.example_rows, *map(np.array, self._typical), *map(np.array, self._mixed)])
-        )
-        rows = shown.astype(np.int64)
-        self._place = {row: place for place, row in enumerate(rows.tolist())}
-        self._corpus, self._rows = corpus, rows
-        batches = BowDataset(corpus, rows).batches(DOCUMENTS_AT_ONCE)
-        self._theta = np.concatenate([model.theta(batch.to(model.device)).float().cpu().numpy() for batch in batches])
-
-    def typical(self, topic: int) -> list[int]:
-        """Places of the documents with most of a topic."""
-        return [self._place[row] for row in self._typical[topic]]
-
-    def mixed(self, topic: int) -> list[int]:
-        """Places of those of which it is the largest topic, and another one nearly as large."""
-        return [self._place[row] for row in self._mixed[topic]]
-
-    def described(self) -> list[dict[str, Any]]:
-        """All of them in the order of the corpus: id, label, topics, and text, or words where there is no text."""
-        if not self._place:
-            return []
-        corpus = self._corpus
-        table = corpus.documents[self._rows]
-        labels = table["label"].to_list() if "label" in table.columns else [None] * len(table)
-        texts = corpus.excerpts(self._rows)
-        indptr, indices, counts, _ = corpus.select(self._rows)
-        documents = []
-        for place, (name, label) in enumerate(zip(table["id"].to_list(), labels, strict=True)):
-            document: dict[str, Any] = {"id": name, "label": label, "topics": self._topics(place)}
-            if texts is not None and texts[place]:
-                document["text"] = _excerpt(texts[place])
-            else:
-                own = slice(indptr[place], indptr[place + 1])
-                best = np.argsort(-counts[own], kind="stable")[:WORDS_OF_DOCUMENT]
-                document["words"] = [corpus.vocab[word] for word in indices[own][best].tolist()]
-            documents.append(document)
-        return documents
-
-    def _topics(self, place: int) -> list[list[float]]:
-        """The topics that a document is of, the largest first; at least one."""
-        theta = self._theta[place]
-        best = np.argsort(-theta, kind="stable")[:TOPICS_OF_DOCUMENT].tolist()
-        return [
-            [topic, _number(theta[topic], 3) or 0.0]
-            for rank, topic in enumerate(best)
-            if theta[topic] >= LEAST_SHARE or not rank
-        ]
-
-
-def _excerpt(beginning: str) -> str:
-    """The beginning of a text in one line, up to a whole word."""
-    text = " ".join(beginning.split())
-    if len(beginning) < EXCERPT_LENGTH:
-        return text
-    whole, blank, _ = text.rpartition(" ")
-    return f"{whole if blank else text} …"
 
 
 def _number(value: float, digits: int = 4) -> float | None:

@@ -16,7 +16,8 @@ from etm_app.errors import UserError
 from etm_app.files import replacing
 from etm_app.metrics.definitions import DEFINITIONS
 from etm_app.model import ETM
-from etm_app.report.content import LAMBDA_STEPS, LEAST_SHARE, NEAREST_WORDS, NEIGHBORS, describe, describe_corpus
+from etm_app.report.content import LAMBDA_STEPS, NEAREST_WORDS, NEIGHBORS, describe, describe_corpus
+from etm_app.report.documents import LEAST_SHARE
 from etm_app.report.run import Run, Value
 from etm_app.report.survey import survey, survey_of
 from etm_app.report.tables import show_metric
@@ -112,13 +113,12 @@ def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str
     mean_length = corpus["splits"][0]["mean_length"] if corpus else 0
     # The texts stand in the markup; the script needs the topics alone.
     documents = [document["topics"] for document in content["documents"]]
-    content = {"periods": None, **content}
     return environment.from_string((folder / "template.html").read_text(encoding="utf-8")).render(
         topics=topics,
         known_shares=known_shares,
         largest_share=max((topic["share"] or 0 for topic in topics), default=0) or 1,
         known_coherence=known_coherence,
-        largest_in_time=max((max(row) for row in (content.get("periods") or {}).get("shares", [])), default=0) or 1,
+        largest_in_time=max((max(row) for row in (content["periods"] or {}).get("shares", [])), default=0) or 1,
         num_columns=2 + known_shares + known_coherence + bool(content["labels"]),
         mean_length=mean_length,
         short_documents=0 < mean_length < SHORT,
