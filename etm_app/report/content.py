@@ -12,7 +12,7 @@ from etm_app.data.corpus import SPLITS, BowCorpus, BowDataset
 from etm_app.metrics.coherence import npmi_coherence
 from etm_app.model import ETM
 from etm_app.report.documents import Documents
-from etm_app.report.geometry import arrange, faithfulness, project, topic_similarity, word_places
+from etm_app.report.geometry import arrange, faithfulness, project, word_places
 from etm_app.report.over_time import OverTime
 from etm_app.report.survey import Survey
 from etm_app.topic_names import NAME_WORDS
@@ -63,7 +63,7 @@ def describe(
     if coherence is None and dataset is not None:
         coherence = npmi_coherence(model.top_word_indices().cpu().numpy(), dataset.chunks(), model.vocab_size)
 
-    similarity = topic_similarity(beta, frequency)
+    similarity = model.topic_similarity
     points = project(similarity)
     places = _places(ranked, beta, share, points)
 

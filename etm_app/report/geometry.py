@@ -1,38 +1,16 @@
-"""How alike topics are, and what follows from it: their tree, their map, and how far that map can be trusted."""
+"""What follows from how alike topics are: their families, their map, and how far that map can be trusted."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["arrange", "faithfulness", "project", "topic_similarity", "word_places"]
+from etm_app.nn.merging import topic_tree
+
+__all__ = ["arrange", "faithfulness", "project", "word_places"]
 
 PERPLEXITY = 12  # of t-SNE: how many neighbours a topic minds
 ITERATIONS = 1_000
 MOST_SIMILAR = 5  # of a topic, which are looked for …
 ON_MAP = 10  # … among the nearest to it on the map
-
-
-def topic_similarity(beta: NDArray[np.float32], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How alike topics are: whether they make the same words more, and less, probable than topics do on average.
-
-    The correlation of log beta_kv - mean over topics of log beta_v over the tokens of the corpus. For an embedded topic
-    model it is also the cosine of the centred topic embeddings, in the metric that the word embeddings give.
-
-    Args:
-        beta: Words of the topics, [K, V], rows on the simplex.
-        weight: Share of the tokens that are each word, [V].
-
-    Returns:
-        [K, K], symmetric, from -1 for opposites over 0 for topics without relation to 1 for the same.
-    """
-    effect = np.log(np.maximum(beta, np.finfo(np.float32).tiny))
-    effect -= effect.mean(axis=0)
-    root = np.sqrt(weight / weight.sum()).astype(np.float32)
-    effect -= (effect @ root**2)[:, None]
-    effect *= root
-    effect /= np.maximum(np.linalg.norm(effect, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    similarity = np.clip((effect @ effect.T).astype(np.float64), -1, 1)
-    np.fill_diagonal(similarity, 1)
-    return (similarity + similarity.T) / 2
 
 
 def arrange(similarity: NDArray[np.float64], *num_groups: int) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
@@ -49,10 +27,9 @@ def arrange(similarity: NDArray[np.float64], *num_groups: int) -> tuple[NDArray[
     num_topics = len(similarity)
     if num_topics < 2:
         return np.arange(num_topics), [np.zeros(num_topics, np.int64) for _ in num_groups]
-    from scipy.cluster.hierarchy import fcluster, leaves_list, linkage  # here, as importing it takes a while
+    from scipy.cluster.hierarchy import fcluster, leaves_list  # here, as importing it takes a while
 
-    distance = np.sqrt(np.maximum(2 - 2 * similarity, 0))  # between unit vectors, as Ward's method has it
-    tree = linkage(distance[np.triu_indices(num_topics, k=1)], method="ward", optimal_ordering=True)
+    tree = topic_tree(similarity)
     order = leaves_list(tree).astype(np.int64)
     levels = []
     for most in num_groups:

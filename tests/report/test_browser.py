@@ -24,7 +24,6 @@ from etm_app.data.corpus import BowDataset
 from etm_app.model import ETM
 from etm_app.report import Run, write_report
 from etm_app.report.content import describe
-from etm_app.report.geometry import topic_similarity
 from etm_app.report.page import PRINTED, render, write_page
 from etm_app.report.survey import survey
 from tests.report.models import HOSTILE, hostile, random_model
@@ -377,8 +376,7 @@ def test_from_the_list_to_a_document_and_back_by_keyboard(opened: Driver) -> Non
 
 
 def test_similarity_is_that_of_the_topics(opened: Driver, report: tuple[ETM, BowDataset]) -> None:
-    model = report[0]
-    similarity = topic_similarity(model.beta.numpy(), model.log_frequency.double().exp().numpy())
+    similarity = report[0].topic_similarity
     view(opened, "similarity")
     order = opened.execute_script("return JSON.parse(document.getElementById('data').textContent).similarity.order")
     cells = find(opened, "#similarity-picture image")

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from etm_app.data.corpus import EXCERPT_LENGTH, SPLITS, BowDataset
 from etm_app.report.content import BARS, LAMBDA_STEPS, describe, describe_corpus
-from etm_app.report.geometry import topic_similarity
 from etm_app.report.survey import survey
 from tests.planted import VOCAB, PlantedDataModule, planted_counts
 from tests.report.models import corpus_of, hostile, random_model
@@ -112,7 +111,7 @@ def test_documents_are_described_with_their_topics(described: dict[str, Any]) ->
 
 def test_similar_topics_are_those_of_one_similarity(described: dict[str, Any]) -> None:
     model, _ = hostile()
-    similarity = topic_similarity(model.beta.numpy(), model.log_frequency.double().exp().numpy())
+    similarity = model.topic_similarity
     order, hundredths = described["similarity"].values()
     assert sorted(order) == list(range(6))
     families = [part["topics"] for family in described["families"] for part in family["parts"]]

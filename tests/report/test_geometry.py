@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
-from etm_app.report.geometry import arrange, faithfulness, project, topic_similarity, word_places
+from etm_app.nn.merging import topic_similarity
+from etm_app.report.geometry import arrange, faithfulness, project, word_places
+from tests.report.models import random_model
 
 
 def planted(families: int, each: int, num_words: int = 120) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -34,6 +36,17 @@ def test_similarity_is_the_cosine_of_embeddings_in_the_metric_of_the_words() -> 
     inner = centered @ np.cov(rho.T, aweights=weight) @ centered.T
     cosine = inner / np.sqrt(np.outer(inner.diagonal(), inner.diagonal()))
     np.testing.assert_allclose(topic_similarity(beta, weight), cosine, atol=1e-4)
+
+
+def test_a_model_weighs_words_as_training_had_them() -> None:
+    model = random_model([f"w{number}" for number in range(40)])
+    beta, frequency = model.beta.numpy(), model.log_frequency.double().exp().numpy()
+    np.testing.assert_array_equal(model.topic_similarity, topic_similarity(beta, frequency))
+    model.log_frequency[3] = 0  # no token
+    frequency[3] = 0
+    np.testing.assert_array_equal(model.topic_similarity, topic_similarity(beta, frequency))
+    model.log_frequency.zero_()  # not known
+    np.testing.assert_array_equal(model.topic_similarity, topic_similarity(beta, beta.mean(axis=0)))
 
 
 def test_like_topics_have_one_group_and_stand_together() -> None:
