@@ -95,6 +95,7 @@ def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str
     from jinja2 import Environment, StrictUndefined  # here, as only the end of a run needs it
     from markupsafe import Markup
 
+    content = {**content, "compare": run.comparison}
     folder = files(__package__)
     script = "".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
     script = _inline(f'"use strict";\n{{\n{script}}}\n')

@@ -1,6 +1,7 @@
 """What a report tells of the run that made the model, beside the model itself."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ class Run:
         settings: Groups of settings by title, each with values by name.
         warnings: What there is to be said about the run.
         coherence: NPMI of each topic where it is known already, [K].
+        comparison: With another model, as `compare` gives it.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
@@ -27,3 +29,4 @@ class Run:
     settings: dict[str, dict[str, Value]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     coherence: NDArray[np.float64] | None = None
+    comparison: dict[str, Any] | None = None

@@ -28,6 +28,9 @@ const TABLES = {
   labels: () => [["topic", "name", ...data.label_table.labels.map((label) => data.labels[label])],
     ...data.label_table.topics.map((topic, row) => [topic, nameOf(topic), ...data.label_table.shares[row]])],
   time: () => [["topic", "name", ...periods.names], ...tree.map((topic) => [topic, nameOf(topic), ...periods.shares[topic]])],
+  compare: () => [["topic", "name", "other", "other_name", "cosine", "share", "other_share", "gained", "lost"],
+    ...data.compare.topics.map((pair) => [pair.topic, nameOf(pair.topic), pair.other, pair.other_name, pair.cosine, pair.share, pair.other_share,
+      pair.gained.join(" "), pair.lost.join(" ")])],
   history: () => {
     const names = Object.keys(data.history);
     const byEpoch = names.map((name) => new Map(data.history[name]));

@@ -134,6 +134,27 @@ def test_without_documents_shares_are_not_known(tmp_path: Path) -> None:
     assert not {"documents", "labels"} & {attributes.get("id") for _, attributes in page.tags}
 
 
+def test_a_comparison_is_shown_side_by_side(tmp_path: Path) -> None:
+    model = random_model([f"w{number}" for number in range(30)], 3)
+    pair = {"topic": 1, "other": 7, "cosine": 0.25, "share": None, "other_share": 0.125, "name": "mine"}
+    comparison = {
+        "other": HOSTILE[1],
+        "common_words": 1234,
+        "topics": [{**pair, "other_name": HOSTILE[0], "gained": ["rise", HOSTILE[2]], "lost": ["fall"]}],
+        "unmatched": {"here": [{"topic": 0, "name": "here", "share": None}], "there": []},
+        "metrics": [{"name": "val_perplexity", "here": 12.5, "there": None}],
+        "without_metrics": False,
+    }
+    path = write_report(model, None, tmp_path / "report.html", Run(comparison=comparison))
+    page = Elements(path.read_text(encoding="utf-8"))
+    text = " ".join(page.text.split())
+    assert f"Compared with {HOSTILE[1]}" in text
+    assert f"7 {HOSTILE[0]} 0.25 12.5% rise {HOSTILE[2]} fall" in re.sub(r"\s*(0\.25|12\.5%|rise|fall)", r" \1", text)
+    assert "Only here: 0" in text
+    assert "1,234 words" in text
+    assert not {tag for tag, _ in page.tags} & {"img", "b"}
+
+
 def test_other_documents_may_be_looked_at(tmp_path: Path) -> None:
     model, _ = hostile()
     corpus = corpus_of(np.ones((10, model.vocab_size), int), model.vocab or [], ids=[f"new {row}" for row in range(10)])
