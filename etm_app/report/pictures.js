@@ -162,7 +162,10 @@ function figure(heading, unit, series, xTitle) {
   if (!chart) return [];
   set(chart, { role: "img", "aria-label": `${heading} over ${xTitle}s; the table has the numbers.` }, []);
   const caption = element("figcaption", {}, element("strong", {}, heading), ...(unit ? [element("span", {}, unit)] : []),
-    ...(series.length < 2 ? [] : series.map(({ name, group }) => element("span", { class: `key g${group}` }, name))));
+    ...(series.length < 2 ? [] : series.map(({ name, group }) => element("span", { class: `key g${group}` }, name))),
+    element("span", { class: "save", role: "group", "aria-label": `Download ${heading}` }, ...["SVG", "PNG"].map((kind) => element("button", {
+      type: "button", class: "quiet", onclick: () => savePicture(chart, heading.toLowerCase().replaceAll(" ", "_"), kind.toLowerCase()),
+    }, kind))));
   return [element("figure", {}, caption, chart)];
 }
 

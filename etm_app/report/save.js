@@ -88,9 +88,13 @@ function standalone(source) {
   return { text: new XMLSerializer().serializeToString(copy), width, height };
 }
 
-async function save(what, kind) {
-  if (kind === "csv") return download(`${what}.csv`, csv(TABLES[what]()), "text/csv;charset=utf-8");
-  const { text, width, height } = standalone(PICTURES[what]());
+function save(what, kind) {
+  if (kind === "csv") download(`${what}.csv`, csv(TABLES[what]()), "text/csv;charset=utf-8");
+  else savePicture(PICTURES[what](), what, kind);
+}
+
+async function savePicture(source, what, kind) {
+  const { text, width, height } = standalone(source);
   if (kind === "svg") return download(`${what}.svg`, text, "image/svg+xml");
   const image = new Image();
   image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;

@@ -306,6 +306,15 @@ def test_pictures_and_tables_are_saved(opened: Driver, tmp_path: Path, report: t
         assert len(pl.read_csv(save(opened, tmp_path, what, "csv"))) == 6
 
 
+def test_a_curve_is_saved(opened: Driver, tmp_path: Path) -> None:
+    opened.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    view(opened, "run")
+    find(opened, "#charts [aria-label='Download Perplexity'] button").click()
+    path = tmp_path / "perplexity.svg"
+    WebDriverWait(opened, 20).until(lambda _: path.exists() and path.stat().st_size)
+    assert "epoch" in [node.text for node in ElementTree.fromstring(path.read_text(encoding="utf-8")).iter()]
+
+
 def test_the_slider_goes_from_probability_to_lift(opened: Driver, report: tuple[ETM, BowDataset]) -> None:
     topic = chosen(opened)
     slider = find(opened, "#lambda")
