@@ -45,7 +45,7 @@ class EditedModel(EvaluatedModel):
         self.given_names = new
 
     def merge_suggestions(self, num_topics: int | None = None) -> list[list[int]]:
-        """Groups of topics that are alike, the most alike first, to be merged: by Ward's tree of the report's map.
+        """Groups of topics that are alike, the most alike first, to be merged: by the tree of the report's list.
 
         Args:
             num_topics: How many topics there are to be then; by default the pairs that have each other nearest.
@@ -60,7 +60,7 @@ class EditedModel(EvaluatedModel):
             raise UserError(f"merge_suggestions: num_topics {num_topics}; expected a number from 1 to {most}.")
         if most < 2:
             return []
-        _, nodes = to_tree(topic_tree(self.alpha.float().cpu().numpy()), rd=True)
+        _, nodes = to_tree(topic_tree(self.topic_similarity), rd=True)
         joins = [node for node in nodes if not node.is_leaf()]  # the nearest first
         if num_topics is None:
             return [sorted(node.pre_order()) for node in joins if node.get_count() == 2]

@@ -19,6 +19,7 @@ from etm_app.nn.anchor import Anchor
 from etm_app.nn.e_step import EStep
 from etm_app.nn.encoder import Encoder
 from etm_app.nn.memory import Memory
+from etm_app.nn.merging import topic_similarity
 from etm_app.nn.topics import Topics
 from etm_app.topic_names import NAME_WORDS
 
@@ -238,6 +239,13 @@ class TopicModel(nn.Module):
         return [
             self.given_names.get(topic) or " ".join(words) for topic, words in enumerate(self.top_words(NAME_WORDS))
         ]
+
+    @property
+    def topic_similarity(self) -> NDArray[np.float64]:
+        """How alike the topics are, in all that shows them together, [K, K]; by the words as training had them."""
+        beta, known = self.beta.float().cpu().numpy(), self.log_frequency < 0
+        weight = torch.where(known, self.log_frequency.double().exp(), 0.0).cpu().numpy()
+        return topic_similarity(beta, weight if known.any() else beta.mean(axis=0))
 
     def nearest_words(self, word: str, n: int = 10) -> list[tuple[str, float]]:
         """The words whose embeddings are nearest to a word's by cosine, with the cosine, nearest first.

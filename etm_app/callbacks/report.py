@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,15 @@ from etm_app.report.survey import Survey, survey_of
 __all__ = ["Report"]
 
 COMPARISON = "compare.csv"  # beside the page
+MISSING = object()
 STATE = {"history": dict[str, list[tuple[float, float]]], "training": dict[str, Value]}
 
 
 class Report(OnEvaluations, Callback):
     """Writes a page on which to look at the topics, after every `validate` and `test` (`fit` ends with both).
 
-    One HTML file that needs no network: topics and words on a map, each topic's words and documents, nearest words, and
-    how the run went. Written as a whole or not at all.
+    One HTML file that needs no network: the topics as a list and on a map, each topic's words and documents, nearest
+    words, and how the run went. Written as a whole or not at all.
 
     Args:
         enabled: Whether to write it.
@@ -232,6 +234,13 @@ def _plain(values: Any) -> dict[str, Value]:
     return plain
 
 
+def _given(datamodule: LightningDataModule, name: str) -> Any:
+    """An argument as it was given: where its name is that of something that is found out, ``name_path`` has it."""
+    if isinstance(getattr(type(datamodule), name, None), property | cached_property):
+        name = f"{name}_path"
+    return getattr(datamodule, name, MISSING)
+
+
 def _settings_of(datamodule: LightningDataModule | None) -> dict[str, Value]:
     """The arguments of a data module, where it keeps them by their names."""
     if datamodule is None:
@@ -244,8 +253,8 @@ def _settings_of(datamodule: LightningDataModule | None) -> dict[str, Value]:
             names |= dict.fromkeys(inspect.signature(vars(base)["__init__"]).parameters)
     # Where the corpus is kept and how it is read does not change a number.
     settings = {
-        name: getattr(datamodule, name)
+        name: given
         for name in names
-        if hasattr(datamodule, name) and name not in ("cache_dir", "num_workers")
+        if name not in ("cache_dir", "num_workers") and (given := _given(datamodule, name)) is not MISSING
     }
     return {"class": type(datamodule).__name__, **_plain(settings)}

@@ -3,28 +3,46 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["directions", "nearest_topic", "topic_tree"]
+__all__ = ["nearest_topic", "topic_similarity", "topic_tree"]
 
 ITERATIONS = 200  # of L-BFGS, which needs some tens
 
 
-def directions(embeddings: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Unit vectors that point from the mean [L] to the embeddings [n, L]."""
-    centered = embeddings - mean
-    centered /= np.maximum(np.linalg.norm(centered, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return centered
+def topic_similarity(beta: NDArray[np.float32], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How alike topics are: whether they make the same words more, and less, probable than topics do on average.
 
-
-def topic_tree(alpha: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Ward's tree over the directions of topic embeddings, as SciPy's `linkage` gives it, neighbours alike.
+    The correlation of log beta_kv - mean over topics of log beta_v over the tokens of the corpus. For an embedded topic
+    model it is also the cosine of the centred topic embeddings, in the metric that the word embeddings give.
 
     Args:
-        alpha: Of two topics or more, [K, L].
+        beta: Words of the topics, [K, V], rows on the simplex.
+        weight: Share of the tokens that are each word, [V].
+
+    Returns:
+        [K, K], symmetric, from -1 for opposites over 0 for topics without relation to 1 for the same.
+    """
+    effect = np.log(np.maximum(beta, np.finfo(np.float32).tiny))
+    effect -= effect.mean(axis=0)
+    root = np.sqrt(weight / weight.sum()).astype(np.float32)
+    effect -= (effect @ root**2)[:, None]
+    effect *= root
+    effect /= np.maximum(np.linalg.norm(effect, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    similarity = np.clip((effect @ effect.T).astype(np.float64), -1, 1)
+    np.fill_diagonal(similarity, 1)
+    return (similarity + similarity.T) / 2
+
+
+def topic_tree(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ward's tree of topics by `topic_similarity`, as SciPy's `linkage` gives it, neighbours alike.
+
+    Args:
+        similarity: Of two topics or more, [K, K].
     """
     from scipy.cluster.hierarchy import linkage  # here, as importing it takes a while
 
-    points = directions(alpha, alpha.mean(axis=0)).astype(np.float64)
-    tree: NDArray[np.float64] = linkage(points, method="ward", optimal_ordering=True)
+    distance = np.sqrt(np.maximum(2 - 2 * similarity, 0))  # between unit vectors, as Ward's method has it
+    pairs = distance[np.triu_indices(len(distance), k=1)]
+    tree: NDArray[np.float64] = linkage(pairs, method="ward", optimal_ordering=True)
     return tree
 
 

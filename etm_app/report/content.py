@@ -11,28 +11,27 @@ from torch.nn import functional as F
 from etm_app.data.corpus import SPLITS, BowCorpus, BowDataset
 from etm_app.metrics.coherence import npmi_coherence
 from etm_app.model import ETM
-from etm_app.report.geometry import arrange, project, topic_overlap
+from etm_app.report.documents import Documents
+from etm_app.report.geometry import arrange, faithfulness, project, word_places
 from etm_app.report.over_time import OverTime
 from etm_app.report.survey import Survey
+from etm_app.topic_names import NAME_WORDS
 
 __all__ = ["describe", "describe_corpus"]
 
 LAMBDA_STEPS = 20  # positions of the relevance slider above 0: for each, exactly the best words are there
 BARS = 20  # words shown of a topic at a time
 NEAREST_WORDS = 12  # to a topic's embedding
-NEAREST_TOPICS = 12
+SIMILAR_TOPICS = 10
 NEIGHBORS = 10  # of a word
 TOP_WORDS = 10  # of a topic, which can all be looked up
 FREQUENT_WORDS = 5_000  # that can be looked up too
 TOPICS_OF_WORD = 6
-MAP_WORDS = 450
-MAX_OVERLAP_TOPICS = 300  # in the map of overlaps
-GROUPS = 8
-DOCUMENTS = 5  # of a topic
-TOPICS_OF_DOCUMENT = 12
+MAX_SIMILAR_TOPICS = 300  # in the picture of all similarities
+GROUPS, TOPICS_OF_GROUP = 8, 4  # the most families of topics, and how many topics they have on average at least
+MANY_TOPICS, TOPICS_OF_PART = 80, 8  # from when on families have parts, and of how many topics on average
 LABELS = 12  # of a topic
-WORDS_OF_DOCUMENT = 25  # where there is no text
-EXCERPT = 400  # characters
+FREQUENT_LABELS = 20  # in the table of topics and labels
 WORDS_AT_ONCE = 10_000  # whose topics are sorted
 CHANGES = 5  # words that a topic gains in a period, and that it loses
 MAX_CHANGES = 20_000  # of all topics and periods, those that change most
@@ -52,45 +51,47 @@ def describe(
         survey: Its topics in them.
         coherence: NPMI of each topic where it is known already, [K].
     """
-    beta, alpha = model.beta.float().cpu().numpy(), model.alpha.float().cpu().numpy()
+    beta = model.beta.float().cpu().numpy()
     share = np.full(len(beta), 1 / len(beta)) if survey is None else survey.shares
     marginal = share @ beta
-    ranked = model.top_word_indices(max(MAP_WORDS // len(beta), BARS), model.relevance).cpu().numpy()
+    ranked = model.top_word_indices(BARS, model.relevance).cpu().numpy()
     # Without the words' frequencies they are ranked by probability, where the slider starts then.
     relevance, frequency = 1.0, marginal
     if (model.log_frequency < 0).any():
         relevance, frequency = model.relevance, model.log_frequency.double().exp().cpu().numpy()
-    candidates = _candidates(beta, frequency, ranked[:, :BARS])
+    candidates = _candidates(beta, frequency, ranked)
     if coherence is None and dataset is not None:
         coherence = npmi_coherence(model.top_word_indices().cpu().numpy(), dataset.chunks(), model.vocab_size)
 
-    largest = set(np.argsort(-share, kind="stable")[:MAX_OVERLAP_TOPICS].tolist())
-    overlap = topic_overlap(beta)
-    order, group = arrange(alpha, GROUPS)
+    similarity = model.topic_similarity
+    points = project(similarity)
+    places = _places(ranked, beta, share, points)
 
     frequent = np.argsort(-marginal, kind="stable")[:FREQUENT_WORDS]
     looked_up = np.concatenate((frequent, np.setdiff1d(ranked[:, :TOP_WORDS], frequent)))
     neighbors, neighbor_cosines = _nearest(model.rho, model.rho[torch.from_numpy(looked_up)], NEIGHBORS, looked_up)
     nearest, nearest_cosines = _nearest(model.rho, model.alpha, NEAREST_WORDS)
 
-    drawn, drawn_of = _telling_words(ranked)
-    topic_points, word_points = project(
-        alpha,
-        model.rho[torch.from_numpy(drawn)].float().cpu().numpy(),
-        model.rho.mean(dim=0).float().cpu().numpy(),
-    )
-
     changes = _changes(None if survey is None else survey.by_period)
 
     # Words are numbered anew, those that can be looked up first; only those that are shown somewhere are there.
-    shown = np.unique(np.concatenate([neighbors.ravel(), nearest.ravel(), drawn, *candidates, changes["word"]]))
+    shown = np.unique(np.concatenate([neighbors.ravel(), nearest.ravel(), *candidates, changes["word"]]))
     words = np.concatenate((looked_up, np.setdiff1d(shown, looked_up)))
     number = np.full(model.vocab_size, -1, np.int64)
     number[words] = np.arange(len(words))
     vocab = model.vocab or [str(word) for word in range(model.vocab_size)]
-    documents = _Documents(None if dataset is None else dataset.corpus, survey)
+    documents = Documents(model, None if dataset is None else dataset.corpus, survey)
+
     names = model.topic_names
 
+    def named(topics: list[int]) -> str:
+        return " ".join(vocab[word] for word in _words_of(topics, beta, share, relevance, frequency))
+
+    families = _families(similarity)
+    group = {topic: number for number, family in enumerate(families) for part in family for topic in part}
+    order = [topic for family in families for part in family for topic in part]
+    largest = set(np.argsort(-share, kind="stable")[:MAX_SIMILAR_TOPICS].tolist())
+    kept = [topic for topic in order if topic in largest]
     return {
         "words": [vocab[word] for word in words.tolist()],
         "num_words": model.vocab_size,
@@ -98,20 +99,23 @@ def describe(
         "relevance": relevance,
         "frequency": _rounded(frequency[words]),
         "probability": _rounded(marginal[words]),
+        "given": sorted(model.given_names),
         "topics": [
             {
                 "name": names[topic],
-                "top": [vocab[word] for word in ranked[topic][:TOP_WORDS].tolist()],
+                "top": [vocab[word] for word in ranked[topic].tolist()],
                 "share": None if survey is None else float(f"{share[topic]:.4g}"),
                 "coherence": None if coherence is None else _number(coherence[topic]),
-                "group": int(group[topic]),
-                "point": _rounded(topic_points[topic]),
+                "group": group[topic],
+                "point": _rounded(points[topic], 4),
                 "words": number[candidates[topic]].tolist(),
                 "probability": _rounded(beta[topic, candidates[topic]]),
+                "places": [_rounded(place, 3) for place in places[topic]],
                 "nearest": number[nearest[topic]].tolist(),
                 "cosine": _rounded(nearest_cosines[topic], 3),
-                "neighbors": _nearest_topics(overlap, topic),
-                "documents": [] if survey is None else documents.of_topic(topic),
+                "similar": _similar(similarity, topic),
+                "typical": documents.typical(topic),
+                "mixed": documents.mixed(topic),
                 "labels": [] if survey is None else _labels(survey, topic),
             }
             for topic in range(len(beta))
@@ -119,21 +123,26 @@ def describe(
         "neighbors": number[neighbors].tolist(),
         "cosines": [_rounded(row, 2) for row in neighbor_cosines],
         "topics_of": _topics_of_words(beta, share, marginal, looked_up),
-        "map": {
-            "words": number[drawn].tolist(),
-            "topics": drawn_of.tolist(),
-            "points": [_rounded(point) for point in word_points],
-        },
+        # Topics that are alike together: families, their parts, and the topics of each.
+        "families": [
+            {
+                "name": named([topic for part in family for topic in part]),
+                "share": None if survey is None else float(share[[topic for part in family for topic in part]].sum()),
+                "parts": [{"name": named(part), "topics": part} for part in family],
+            }
+            for family in families
+        ],
+        "faithfulness": faithfulness(similarity, points),
         # Of each pair once, in hundredths, in the order in which topics are drawn.
-        "overlap": {
-            "order": (kept := [topic for topic in order.tolist() if topic in largest]),
+        "similarity": {
+            "order": kept,
             "hundredths": [
-                np.rint(100 * overlap[topic, kept[:place]]).astype(int).tolist() for place, topic in enumerate(kept)
+                np.rint(100 * similarity[topic, kept[:place]]).astype(int).tolist() for place, topic in enumerate(kept)
             ],
         },
         "periods": None if survey is None else _periods(survey.by_period, changes, number),
         "labels": None if survey is None else survey.label_names and list(survey.label_names),
-        "examples": documents.examples(),
+        "label_table": None if survey is None else _label_table(survey, order),
         "documents": documents.described(),
     }
 
@@ -198,14 +207,36 @@ def _candidates(
     return candidates
 
 
-def _telling_words(ranked: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Words for the map and the topic of each: the first of every topic, then the second ones, and so on."""
-    topic_of: dict[int, int] = {}
-    for rank in ranked.T:
-        for topic, word in enumerate(rank.tolist()):
-            if len(topic_of) < MAP_WORDS:
-                topic_of.setdefault(word, topic)
-    return np.array(list(topic_of), np.int64), np.array(list(topic_of.values()), np.int64)
+def _families(similarity: NDArray[np.float64]) -> list[list[list[int]]]:
+    """Topics that are alike, at two levels: families, their parts (one where topics are few), and each one's topics."""
+    num_topics = len(similarity)
+    num_families = min(max(num_topics // TOPICS_OF_GROUP, 1), GROUPS)
+    num_parts = num_topics // TOPICS_OF_PART if num_topics > MANY_TOPICS else num_families
+    order, (family_of, part_of) = arrange(similarity, num_families, num_parts)
+    families: dict[int, dict[int, list[int]]] = {}
+    for topic in order.tolist():
+        families.setdefault(int(family_of[topic]), {}).setdefault(int(part_of[topic]), []).append(topic)
+    return [list(parts.values()) for parts in families.values()]
+
+
+def _words_of(
+    topics: list[int], beta: NDArray[np.float32], share: NDArray[np.float64], relevance: float, frequency: NDArray[Any]
+) -> list[int]:
+    """The most relevant words of several topics together."""
+    tiny = np.finfo(np.float32).tiny
+    together = np.maximum(share[topics] @ beta[topics] / max(share[topics].sum(), tiny), tiny)
+    scores = np.log(together) - (1 - relevance) * np.log(np.maximum(frequency, tiny))
+    best: list[int] = np.argsort(-scores, kind="stable")[:NAME_WORDS].tolist()
+    return best
+
+
+def _places(
+    ranked: NDArray[np.int64], beta: NDArray[np.float32], share: NDArray[np.float64], points: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Where the words of each topic stand on the map, [K, n, 2]."""
+    words, place = np.unique(ranked, return_inverse=True)
+    places: NDArray[np.float64] = word_places(share[:, None] * beta[:, words], points)[place.reshape(ranked.shape)]
+    return places
 
 
 def _nearest(
@@ -247,10 +278,10 @@ def _topics_of_words(
     return topics_of
 
 
-def _nearest_topics(overlap: NDArray[np.float32], topic: int) -> list[list[float]]:
-    """The topics that have most in common with a topic, with the overlap."""
-    others = [other for other in np.argsort(-overlap[topic], kind="stable").tolist() if other != topic]
-    return [[other, round(float(overlap[topic, other]), 2)] for other in others[:NEAREST_TOPICS]]
+def _similar(similarity: NDArray[np.float64], topic: int) -> list[list[float]]:
+    """The topics that are most similar to a topic, with the similarity."""
+    others = [other for other in np.argsort(-similarity[topic], kind="stable").tolist() if other != topic]
+    return [[other, round(float(similarity[topic, other]), 2)] for other in others[:SIMILAR_TOPICS]]
 
 
 def _labels(survey: Survey, topic: int) -> list[list[float]]:
@@ -293,61 +324,18 @@ def _periods(found: OverTime | None, changes: pl.DataFrame, number: NDArray[np.i
     }
 
 
-class _Documents:
-    """The documents that the page shows, each described once."""
-
-    def __init__(self, corpus: BowCorpus | None, survey: Survey | None) -> None:
-        self.corpus = corpus
-        self.survey = survey
-        self._place: dict[int, int] = {}
-
-    def _placed(self, row: int) -> int:
-        return self._place.setdefault(row, len(self._place))
-
-    def of_topic(self, topic: int) -> list[list[float]]:
-        """Places and theta_k of its most representative documents."""
-        assert self.survey is not None
-        return [
-            [self._placed(row), _number(theta, 3) or 0.0]
-            for row, theta in self.survey.representative[topic][:DOCUMENTS]
-        ]
-
-    def examples(self) -> list[dict[str, Any]]:
-        """Places of the example documents with their largest topics."""
-        if self.survey is None:
-            return []
-        examples = []
-        for row, theta in zip(self.survey.example_rows.tolist(), self.survey.example_theta, strict=True):
-            best = np.argsort(-theta, kind="stable")[:TOPICS_OF_DOCUMENT]
-            examples.append(
-                {
-                    "document": self._placed(row),
-                    "topics": [[topic, _number(theta[topic], 3) or 0.0] for topic in best.tolist()],
-                }
-            )
-        return examples
-
-    def described(self) -> list[dict[str, Any]]:
-        """All of them: id, label and text, or words where there is no text."""
-        if self.corpus is None or not self._place:
-            return []
-        rows = np.array(list(self._place), np.int64)
-        table = self.corpus.documents[rows]
-        labels = table["label"].to_list() if "label" in table.columns else [None] * len(rows)
-        texts = self.corpus.excerpts(rows)
-        indptr, indices, counts, _ = self.corpus.select(rows)
-        documents = []
-        for place, (name, label) in enumerate(zip(table["id"].to_list(), labels, strict=True)):
-            document: dict[str, Any] = {"id": name, "label": label}
-            if texts is not None and texts[place]:
-                text = " ".join(texts[place].split())
-                document["text"] = text if len(text) <= EXCERPT else text[:EXCERPT].rsplit(" ", 1)[0] + " …"
-            else:
-                own = slice(indptr[place], indptr[place + 1])
-                best = np.argsort(-counts[own], kind="stable")[:WORDS_OF_DOCUMENT]
-                document["words"] = [self.corpus.vocab[word] for word in indices[own][best].tolist()]
-            documents.append(document)
-        return documents
+def _label_table(survey: Survey, order: list[int]) -> dict[str, Any] | None:
+    """Shares of the most frequent labels in each topic, topics and labels so that large ones are near the diagonal."""
+    if survey.label_shares is None:
+        return None
+    shares = survey.label_shares[order, :FREQUENT_LABELS]
+    middle = np.arange(len(order)) @ shares / np.maximum(shares.sum(axis=0), np.finfo(np.float64).tiny)
+    columns = np.argsort(middle, kind="stable")
+    return {
+        "labels": columns.tolist(),
+        "topics": order,
+        "shares": [_rounded(row, 3) for row in shares[:, columns]],
+    }
 
 
 def _number(value: float, digits: int = 4) -> float | None:

@@ -1,85 +1,116 @@
-"""Where topics and words are drawn, which topics belong together, and how much they have in common."""
+"""What follows from how alike topics are: their families, their map, and how far that map can be trusted."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from etm_app.nn.merging import directions, topic_tree
+from etm_app.nn.merging import topic_tree
 
-__all__ = ["arrange", "project", "topic_overlap"]
+__all__ = ["arrange", "faithfulness", "project", "word_places"]
 
-PERPLEXITY = 20  # of t-SNE: how many neighbours a point minds
-ITERATIONS = 500
+PERPLEXITY = 12  # of t-SNE: how many neighbours a topic minds
+ITERATIONS = 1_000
+MOST_SIMILAR = 5  # of a topic, which are looked for …
+ON_MAP = 10  # … among the nearest to it on the map
 
 
-def project(
-    alpha: NDArray[np.float32], rho: NDArray[np.float32], mean_rho: NDArray[np.float32]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Topics and words as points of one plane, near to each other where their embeddings point the same way.
-
-    t-SNE (van der Maaten, Hinton 2008) of cosine distances. Both kinds are centred first: the mean of rho takes no
-    part in the softmax that makes a topic, and what all topics have in common does not tell them apart. Always the
-    same plane for the same embeddings.
+def arrange(similarity: NDArray[np.float64], *num_groups: int) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+    """Order and group topics by Ward's tree of their similarity.
 
     Args:
-        alpha: Topic embeddings, [K, L].
-        rho: Embeddings of the words to be drawn, [n, L].
-        mean_rho: Mean of the embeddings of all words, [L].
+        similarity: [K, K].
+        num_groups: The most groups there may be, at each level from the coarsest.
 
     Returns:
-        Topics [K, 2] and words [n, 2], each coordinate from 0 to 1.
+        The topics in an order in which neighbours are alike, [K], and for each level the group of each topic, [K];
+        groups are numbered from 0 in that order, and those of one level are parts of those of the level before.
     """
-    points = np.concatenate((directions(alpha, alpha.mean(axis=0)), directions(rho, mean_rho)))
-    if len(points) < 4:  # too few for t-SNE
-        plane = np.column_stack((np.arange(len(points)), np.zeros(len(points))))
-    else:
-        from sklearn.manifold import TSNE  # here, as importing it takes a second
-
-        plane = TSNE(
-            perplexity=min(PERPLEXITY, (len(points) - 1) / 3),
-            init="pca" if points.shape[1] > 1 else "random",
-            metric="cosine",
-            max_iter=ITERATIONS,
-            random_state=0,
-        ).fit_transform(points)
-    low, high = plane.min(axis=0), plane.max(axis=0)
-    plane = (plane - low) / np.where(high > low, high - low, 1)
-    return plane[: len(alpha)], plane[len(alpha) :]
-
-
-def topic_overlap(beta: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much topics have in common: the Bhattacharyya coefficient, sum over words of sqrt(beta_iv beta_jv).
-
-    1 for topics that are the same, 0 for topics without a common word. Unlike the Jensen-Shannon divergence it is one
-    product of matrices, so quick for any number of topics.
-
-    Args:
-        beta: Words of the topics, [K, V], rows on the simplex.
-
-    Returns:
-        [K, K], symmetric.
-    """
-    root = np.sqrt(beta)
-    overlap: NDArray[np.float32] = np.clip(root @ root.T, 0, 1)
-    return overlap
-
-
-def arrange(alpha: NDArray[np.float32], num_groups: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Order and group topics by Ward's tree over the directions of their embeddings.
-
-    Args:
-        alpha: Topic embeddings, [K, L].
-        num_groups: The most groups there may be.
-
-    Returns:
-        The topics in an order in which neighbours are alike, [K], and the group of each topic, [K]; groups are numbered
-        from 0 in that order.
-    """
-    if len(alpha) < 2:
-        return np.arange(len(alpha)), np.zeros(len(alpha), np.int64)
+    num_topics = len(similarity)
+    if num_topics < 2:
+        return np.arange(num_topics), [np.zeros(num_topics, np.int64) for _ in num_groups]
     from scipy.cluster.hierarchy import fcluster, leaves_list  # here, as importing it takes a while
 
-    tree = topic_tree(alpha)
+    tree = topic_tree(similarity)
     order = leaves_list(tree).astype(np.int64)
-    clusters = fcluster(tree, num_groups, criterion="maxclust")
-    numbers = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters[order].tolist()))}
-    return order, np.array([numbers[cluster] for cluster in clusters.tolist()], np.int64)
+    levels = []
+    for most in num_groups:
+        clusters = fcluster(tree, most, criterion="maxclust")
+        numbers = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters[order].tolist()))}
+        levels.append(np.array([numbers[cluster] for cluster in clusters.tolist()], np.int64))
+    return order, levels
+
+
+def project(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Topics as points of a plane, each near to those that are most similar to it.
+
+    t-SNE (van der Maaten, Hinton 2008) of 1 - similarity, which starts from classical scaling: always the same plane
+    for the same topics.
+
+    Args:
+        similarity: [K, K].
+
+    Returns:
+        [K, 2], the first coordinate from 0 to 1, the second from 0 in the same unit and not beyond 1.
+    """
+    num_topics = len(similarity)
+    centered = similarity - similarity.mean(axis=0)
+    centered -= centered.mean(axis=1, keepdims=True)
+    values, vectors = np.linalg.eigh((centered + centered.T) / 2)
+    plane = vectors[:, ::-1][:, :2] * np.sqrt(np.maximum(values[::-1][:2], 0))
+    plane = np.pad(plane, ((0, 0), (0, 2 - plane.shape[1])))
+    if num_topics > 4 and plane[:, 0].std() > 1e-6:  # else too few, or too much alike
+        from sklearn.manifold import TSNE  # here, as importing it takes a second
+
+        distance = np.maximum(1 - similarity, 0)
+        plane = (
+            TSNE(
+                perplexity=min(PERPLEXITY, (num_topics - 1) / 3),
+                metric="precomputed",
+                init=1e-4 * plane / plane[:, 0].std(),
+                max_iter=ITERATIONS,
+                random_state=0,
+            )
+            .fit_transform(distance)
+            .astype(np.float64)
+        )
+    plane = plane - plane.mean(axis=0)
+    plane = plane @ np.linalg.eigh(plane.T @ plane)[1][:, ::-1]  # the long side lies
+    plane -= plane.min(axis=0)
+    points: NDArray[np.float64] = plane / max(plane.max(), 1e-12)
+    return points
+
+
+def faithfulness(similarity: NDArray[np.float64], points: NDArray[np.float64]) -> float | None:
+    """What a map is worth: the share of topics' five most similar ones that are among the ten nearest to them on it.
+
+    Args:
+        similarity: [K, K].
+        points: Places of the topics on the map, [K, 2].
+
+    Returns:
+        From 0 to 1, by chance 10 / (K - 1); None where there are so few topics that it says nothing.
+    """
+    num_topics = len(points)
+    if num_topics <= ON_MAP + 1:
+        return None
+    distance = np.linalg.norm(points[:, None] - points[None], axis=2)
+    np.fill_diagonal(distance, np.inf)
+    near = np.zeros(distance.shape, bool)
+    np.put_along_axis(near, np.argsort(distance, axis=1, kind="stable")[:, :ON_MAP], True, axis=1)
+    others = np.where(np.eye(num_topics, dtype=bool), -np.inf, similarity)
+    most_similar = np.argsort(-others, axis=1, kind="stable")[:, :MOST_SIMILAR]
+    return float(np.take_along_axis(near, most_similar, axis=1).mean())
+
+
+def word_places(joint: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where words stand among the topics: in the middle of those that they are of, each as heavy as p(topic | word).
+
+    Args:
+        joint: Share of the tokens that are each word and of each topic, [K, n].
+        points: Places of the topics, [K, 2].
+
+    Returns:
+        [n, 2].
+    """
+    total = np.maximum(joint.sum(axis=0), np.finfo(np.float64).tiny)
+    places: NDArray[np.float64] = (joint / total).T @ points
+    return places

@@ -1,7 +1,8 @@
-"""The page itself: content, style, script and Plotly in one HTML file."""
+"""The page itself: content, style and script in one HTML file."""
 
 import json
 from base64 import b64encode
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from hashlib import sha256
 from importlib.resources import files
@@ -16,7 +17,8 @@ from etm_app.errors import UserError
 from etm_app.files import replacing
 from etm_app.metrics.definitions import DEFINITIONS
 from etm_app.model import ETM
-from etm_app.report.content import DOCUMENTS, LAMBDA_STEPS, NEAREST_WORDS, NEIGHBORS, describe, describe_corpus
+from etm_app.report.content import LAMBDA_STEPS, NEAREST_WORDS, NEIGHBORS, describe, describe_corpus
+from etm_app.report.documents import LEAST_SHARE
 from etm_app.report.run import Run, Value
 from etm_app.report.survey import survey, survey_of
 from etm_app.report.tables import show_metric
@@ -27,6 +29,10 @@ STAGES = ("train", "val", "test")
 MAX_EPOCHS = 200  # in the curves and their table
 GENERATOR = "etm_app"  # as the page names it, within its first 1,000 bytes
 HEADLINE = ("perplexity", "topic_coherence", "topic_diversity")
+SCRIPTS = ("page", "panel", "list", "map", "pictures", "time", "documents", "save", "start")  # in this order
+MAX_CELLS = 6_000  # of the table over time; the CSV has all
+PRINTED = 40  # documents, as report.css has it
+SHORT = 20  # words of a document, below which few pairs of words ever meet
 
 
 def write_report(model: ETM, dataset: BowDataset | None, path: Path | str, run: Run | None = None) -> Path:
@@ -90,60 +96,83 @@ def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str
     """
     content = {**content, "compare": run.comparison}
     folder = files(__package__)
+    script = "".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
     topics, metrics, history = content["topics"], _metrics_by_name(run.metrics), _thinned(run.history)
+    corpus = None if dataset is None else describe_corpus(dataset.corpus)
+    known_shares = topics[0]["share"] is not None
+    known_coherence = any(topic["coherence"] is not None for topic in topics)
+    mean_length = corpus["splits"][0]["mean_length"] if corpus else 0
+    # The texts stand in the markup; the script needs the topics alone.
+    documents = [document["topics"] for document in content["documents"]]
     return fill(
         (folder / "template.html").read_text(encoding="utf-8"),
-        (folder / "report.js").read_text(encoding="utf-8"),
-        {**content, "history": history},
+        {"script": f'"use strict";\n{{\n{script}}}\n'},
+        {**content, "documents": documents, "history": history},
         topics=topics,
-        ranking=sorted(range(len(topics)), key=lambda topic: -(topics[topic]["share"] or 0)),
-        known_shares=topics[0]["share"] is not None,
+        known_shares=known_shares,
+        largest_share=max((topic["share"] or 0 for topic in topics), default=0) or 1,
+        known_coherence=known_coherence,
+        largest_in_time=max((max(row) for row in (content["periods"] or {}).get("shares", [])), default=0) or 1,
+        num_columns=2 + known_shares + known_coherence + bool(content["labels"]),
+        mean_length=mean_length,
+        short_documents=0 < mean_length < SHORT,
         content=content,
-        limits={"epochs": MAX_EPOCHS, "nearest": NEAREST_WORDS, "documents": DOCUMENTS, "neighbors": NEIGHBORS},
+        limits={
+            "epochs": MAX_EPOCHS,
+            "nearest": NEAREST_WORDS,
+            "neighbors": NEIGHBORS,
+            "least_share": LEAST_SHARE,
+            "printed": PRINTED,
+            "cells": MAX_CELLS,
+        },
         lambda_steps=LAMBDA_STEPS,
-        corpus=None if dataset is None else describe_corpus(dataset.corpus),
+        corpus=corpus,
         run=run,
         history_rows=_history_rows(history),
         metrics=metrics,
         stages=[stage for stage in STAGES if any(stage in values for _, values, _ in metrics)],
         headline=[
-            (name.removeprefix("topic_"), next(reversed(values.values())), definition)
-            for name, values, definition in metrics
+            (name.removeprefix("topic_"), name, next(reversed(values.values())))
+            for name, values, _ in metrics
             if name in HEADLINE
         ],
     )
 
 
-def fill(template: str, script: str, data: Any, **values: Any) -> str:
-    """A page that needs nothing else, from a template with its script, our style and Plotly.
+def fill(template: str, scripts: Mapping[str, str], data: Any, **values: Any) -> str:
+    """A page that needs nothing else, from a template with its scripts and our style.
 
-    Words, names and texts come from strangers. Jinja escapes what stands in the markup, `as_data` what the script
-    reads, the script sets text and never markup, and the policy in the head lets no other script run and nothing be
-    loaded.
+    Words, names and texts come from strangers. Jinja escapes what stands in the markup, `as_data` what a script reads,
+    scripts set text and never markup, and the policy in the head lets no others run and nothing be loaded.
 
     Args:
         template: The markup, for Jinja.
-        script: Reads the data.
-        data: What JSON can say.
+        scripts: By their names in the template.
+        data: What they read, what JSON can say.
         values: For the template.
     """
     # Here, as only the end of a run needs them.
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
 
-    scripts = {"script": _inline(script), "plotly": _inline(get_plotlyjs())}
+    inline = {name: _inline(script) for name, script in scripts.items()}
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"value": show_value, "share": "{:.1%}".format, "metric": show_metric}
+    environment.filters |= {
+        "value": show_value,
+        "share": "{:.1%}".format,
+        "percent": "{:.0%}".format,
+        "signed": lambda value: f"{value:.2f}".replace("-", "−"),
+        "metric": show_metric,
+    }
     return environment.from_string(template).render(
         data=Markup(as_data(data)),
         style=Markup((files(__package__) / "report.css").read_text(encoding="utf-8")),
         policy="; ".join(
             [
                 "default-src 'none'",
-                "script-src " + " ".join(_digest(script) for script in scripts.values()),
-                "style-src 'unsafe-inline'",  # Plotly makes a style element
-                "img-src data: blob:",  # its heat map and its pictures to save
+                "script-src " + " ".join(_digest(script) for script in inline.values()),
+                "style-src 'unsafe-inline'",  # widths of bars
+                "img-src data: blob:",  # a heat map, and pictures to save
                 "base-uri 'none'",
                 "form-action 'none'",
             ]
@@ -151,7 +180,7 @@ def fill(template: str, script: str, data: Any, **values: Any) -> str:
         version=__version__,
         generator=GENERATOR,
         date=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        **{name: Markup(script) for name, script in scripts.items()},
+        **{name: Markup(script) for name, script in inline.items()},
         **values,
     )
 

@@ -17,7 +17,8 @@ from etm_app.report.over_time import Groups, GroupSums, OverTime, PeriodSums, in
 __all__ = ["HISTOGRAM_BINS", "Survey", "fingerprint", "survey", "survey_of"]
 
 NUM_REPRESENTATIVE = 10
-NUM_EXAMPLES = 20
+NUM_MIXED = 4
+NUM_EXAMPLES = 100
 HISTOGRAM_BINS = 20
 MAX_LABELS = 1_000  # a corpus with more of them has names there, not classes
 
@@ -31,14 +32,15 @@ class Survey:
         shares: Share of each topic, theta with documents weighed by their length, [K]; sums to 1.
         representative: For each topic the (row in the corpus, theta_k) of up to 10 documents with most of it, the most
             first.
+        mixed: For each topic the (row in the corpus, theta of their second topic) of up to 4 documents of which it is
+            the largest topic and another one nearly as large; those with most of the second one first.
         label_names: The labels, the most frequent first, or None where the corpus has none. Beyond 1,000 the others
             are one, in the last place, which says how many they are.
         label_shares: Labels within a topic, theta of the documents that have one, [K, labels]; rows sum to 1.
         by_label: The topics within each of these labels, where there are such.
         by_period: The topics in each of the periods that the documents are from, where it has times and these
             are not all in one.
-        example_rows: Rows of up to 20 documents, evenly spaced.
-        example_theta: Their theta, [n, K].
+        example_rows: Rows of up to 100 documents, evenly spaced.
         histogram: How many documents have theta_k in each of 20 equal intervals of [0, 1], int64 [K, 20].
         largest_histogram: The same of each document's largest theta_k, int64 [20].
         word_counts: Tokens of each word, [V].
@@ -47,12 +49,12 @@ class Survey:
     num_documents: int
     shares: NDArray[np.float64]
     representative: list[list[tuple[int, float]]]
+    mixed: list[list[tuple[int, float]]]
     label_names: list[str] | None
     label_shares: NDArray[np.float64] | None
     by_label: Groups | None
     by_period: OverTime | None
     example_rows: NDArray[np.int64]
-    example_theta: NDArray[np.float32]
     histogram: NDArray[np.int64]
     largest_histogram: NDArray[np.int64]
     word_counts: NDArray[np.float64]
@@ -82,22 +84,21 @@ def survey(model: ETM, dataset: BowDataset) -> Survey | None:
     histogram = np.zeros((num_topics, HISTOGRAM_BINS), np.int64)
     largest_histogram = np.zeros(HISTOGRAM_BINS, np.int64)
     word_counts = np.zeros(corpus.vocab_size)
-    best = np.zeros((0, num_topics), np.float32)
-    best_rows = np.zeros((0, num_topics), np.int64)
+    representative, mixed = _Best(num_topics, NUM_REPRESENTATIVE), _Best(num_topics, NUM_MIXED)
     num_seen = 0
     for part in documents.parts():
         (batch,) = part.batches(len(part))
         word_counts += np.bincount(batch.indices.numpy(), batch.counts.numpy(), minlength=len(word_counts))
         batch = batch.to(model.device)
         on_device = model.theta(batch).float()
-        most, places = on_device.topk(min(NUM_REPRESENTATIVE, len(part)), dim=0)
+        representative.add(on_device, part.rows)
+        if num_topics > 1:
+            two = on_device.topk(2, dim=1)
+            second = torch.zeros_like(on_device).scatter_(1, two.indices[:, :1], two.values[:, 1:])
+            mixed.add(second, part.rows)
         theta = on_device.cpu().numpy()
         tokens = num_tokens(batch, batch.counts).cpu().numpy()
         shares += tokens @ theta.astype(np.float64)
-        best = np.concatenate((best, most.cpu().numpy()))
-        best_rows = np.concatenate((best_rows, part.rows[places.cpu().numpy()]))
-        order = np.argsort(-best, axis=0, kind="stable")[:NUM_REPRESENTATIVE]
-        best, best_rows = np.take_along_axis(best, order, 0), np.take_along_axis(best_rows, order, 0)
         bins = np.minimum((theta * HISTOGRAM_BINS).astype(np.int64), HISTOGRAM_BINS - 1)
         places_of = bins + HISTOGRAM_BINS * np.arange(num_topics)
         histogram += np.bincount(places_of.ravel(), minlength=histogram.size).reshape(histogram.shape)
@@ -111,24 +112,50 @@ def survey(model: ETM, dataset: BowDataset) -> Survey | None:
             by_period.add(own, tokens, theta)
             by_period.words.add(batch, on_device, by_period.codes[own])
         num_seen += len(part)
-    (examples,) = documents.sample(NUM_EXAMPLES).batches(NUM_EXAMPLES)
     weight = np.maximum(label_shares.sum(axis=0), np.finfo(np.float64).tiny)  # theta may be 0 in float32
     return Survey(
         num_documents=len(rows),
         shares=shares / shares.sum(),
-        representative=[
-            list(zip(best_rows[:, topic].tolist(), best[:, topic].tolist(), strict=True)) for topic in range(num_topics)
-        ],
+        representative=representative.lists(),
+        mixed=[[(row, second) for row, second in documents if second > 0] for documents in mixed.lists()],
         label_names=label_names,
         label_shares=None if label_names is None else (label_shares / weight).T,
         by_label=None if by_label is None else by_label.groups(),
         by_period=None if by_period is None else by_period.over_time(),
         example_rows=documents.sample(NUM_EXAMPLES).rows,
-        example_theta=model.theta(examples.to(model.device)).float().cpu().numpy(),
         histogram=histogram,
         largest_histogram=largest_histogram,
         word_counts=word_counts,
     )
+
+
+class _Best:
+    """The documents with the largest values, for each topic, however many parts they come in.
+
+    Args:
+        num_topics: K.
+        size: How many documents of each.
+    """
+
+    def __init__(self, num_topics: int, size: int) -> None:
+        self.size = size
+        self.values = np.zeros((0, num_topics), np.float32)
+        self.rows = np.zeros((0, num_topics), np.int64)
+
+    def add(self, values: torch.Tensor, rows: NDArray[np.int64]) -> None:
+        """Look at documents with these values [n, K] and rows [n]."""
+        most, places = values.topk(min(self.size, len(values)), dim=0)
+        all_values = np.concatenate((self.values, most.cpu().numpy()))
+        all_rows = np.concatenate((self.rows, rows[places.cpu().numpy()]))
+        order = np.argsort(-all_values, axis=0, kind="stable")[: self.size]
+        self.values, self.rows = np.take_along_axis(all_values, order, 0), np.take_along_axis(all_rows, order, 0)
+
+    def lists(self) -> list[list[tuple[int, float]]]:
+        """For each topic the rows and values, the largest first."""
+        return [
+            list(zip(rows, values, strict=True))
+            for rows, values in zip(self.rows.T.tolist(), self.values.T.tolist(), strict=True)
+        ]
 
 
 def _labels(corpus: BowCorpus, rows: NDArray[np.int64]) -> tuple[list[str] | None, NDArray[np.int64] | None]:

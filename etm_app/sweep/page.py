@@ -45,6 +45,8 @@ def write_sweep_page(
     Raises:
         UserError: It cannot be written.
     """
+    from plotly.offline import get_plotlyjs  # here, as only the end of a sweep needs it
+
     folder = files(__package__)
     there = {name: None for spreads in summary.measures.values() for name in spreads}
     num_topics = [*summary.measures]
@@ -56,7 +58,7 @@ def write_sweep_page(
     seeds = dict.fromkeys(seed for own in summary.seeds.values() for seed in own)
     page = fill(
         (folder / "template.html").read_text(encoding="utf-8"),
-        (folder / "sweep.js").read_text(encoding="utf-8"),
+        {"plotly": get_plotlyjs(), "script": (folder / "sweep.js").read_text(encoding="utf-8")},
         {"num_topics": num_topics, "logarithmic": logarithmic, "charts": _charts(summary)},
         summary=summary,
         seeds=[*seeds],

@@ -4,7 +4,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from pytorch_lightning import Trainer
 
@@ -128,3 +130,16 @@ def test_warnings_are_shown_and_a_model_is_described_once(tmp_path: Path, monkey
         model.topics.alpha.mul_(-1)
     trainer.test(model, datamodule, verbose=False)
     assert len(calls) == 2
+
+
+def test_a_vocabulary_that_was_found_beside_the_counts_is_no_setting(tmp_path: Path) -> None:
+    from etm_app.callbacks.report import _settings_of
+    from etm_app.data.counts.counts import CountsDataModule
+
+    sp.save_npz(tmp_path / "counts.npz", sp.csr_array(np.ones((9, 3), np.int64)))
+    words = tmp_path / "vocab.txt"
+    words.write_text("a\nb\nc\n", encoding="utf-8")
+    for given, shown in ((None, None), (words, str(words))):
+        datamodule = CountsDataModule(tmp_path / "counts.npz", vocab=given, cache_dir=tmp_path / "cache")
+        assert datamodule.vocab == ["a", "b", "c"]
+        assert _settings_of(datamodule)["vocab"] == shown

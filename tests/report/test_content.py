@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etm_app.data.corpus import SPLITS, BowDataset
+from etm_app.data.corpus import EXCERPT_LENGTH, SPLITS, BowDataset
 from etm_app.report.content import BARS, LAMBDA_STEPS, describe, describe_corpus
 from etm_app.report.survey import survey
 from tests.planted import VOCAB, PlantedDataModule, planted_counts
@@ -49,9 +49,9 @@ def test_the_slider_starts_where_the_model_ranks_the_words() -> None:
         content = describe(model, None, None)
         for shown, words in zip(content["topics"], model.top_words(BARS), strict=True):
             assert shown["name"] == " ".join(words[:3])
-            assert shown["top"] == words[:10]
+            assert shown["top"] == words
             assert [content["words"][word] for word in shown["words"]][:BARS] == words
-            assert all(content["words"].index(word) < content["num_looked_up"] for word in shown["top"])
+            assert all(content["words"].index(word) < content["num_looked_up"] for word in shown["top"][:10])
         assert content["relevance"] == (0.37 if model.log_frequency.any() else 1)
         model.log_frequency.zero_()  # unknown: by probability, and the slider goes by the topics' own
     assert content["frequency"] == content["probability"]
@@ -86,23 +86,66 @@ def test_topics_are_those_of_the_model_and_the_survey(described: dict[str, Any])
         assert [described["words"][word] for word in shown["nearest"][:3]] == [
             (model.vocab or [])[word] for word in cosine[:, topic].topk(3).indices.tolist()
         ]
-        rows, thetas = zip(*found.representative[topic][:5], strict=True)
-        ids = dataset.corpus.documents["id"][list(rows)].to_list()
-        assert [described["documents"][place]["id"] for place, _ in shown["documents"]] == ids
-        assert [theta for _, theta in shown["documents"]] == pytest.approx(thetas, abs=1e-3)
+        for kind, documents, most in (("typical", found.representative, 8), ("mixed", found.mixed, 3)):
+            ids = dataset.corpus.documents["id"][[row for row, _ in documents[topic][:most]]].to_list()
+            assert [described["documents"][place]["id"] for place in shown[kind]] == ids
         shares = dict(shown["labels"])
         assert sum(shares.values()) == pytest.approx(1, abs=0.01)
-    assert len(described["examples"]) == 20
+
+
+def test_documents_are_described_with_their_topics(described: dict[str, Any]) -> None:
+    model, dataset = hostile()
+    rows = {name: row for row, name in enumerate(dataset.corpus.documents["id"].to_list())}
+    theta = model.theta(BowDataset(dataset.corpus, np.arange(len(rows))).counts()).numpy()
+    for document in described["documents"]:
+        own = theta[rows[document["id"]]]
+        assert document["topics"] == [
+            [topic, pytest.approx(own[topic], abs=1e-3)] for topic in np.argsort(-own) if own[topic] >= 0.05
+        ]
+    places = [rows[document["id"]] for document in described["documents"]]
+    assert places == sorted(set(places))  # in the order of the corpus, each once
+    for topic in described["topics"]:
+        for place in topic["mixed"]:
+            assert described["documents"][place]["topics"][0][0] == described["topics"].index(topic)
+
+
+def test_similar_topics_are_those_of_one_similarity(described: dict[str, Any]) -> None:
+    model, _ = hostile()
+    similarity = model.topic_similarity
+    order, hundredths = described["similarity"].values()
+    assert sorted(order) == list(range(6))
+    families = [part["topics"] for family in described["families"] for part in family["parts"]]
+    assert [topic for family in families for topic in family] == order
+    for place, topic in enumerate(order):
+        assert hundredths[place] == pytest.approx(100 * similarity[topic, order[:place]], abs=0.51)
+        values = dict(described["topics"][topic]["similar"])
+        assert values == {other: pytest.approx(similarity[topic, other], abs=0.006) for other in values}
+        assert list(values.values()) == sorted(values.values(), reverse=True)
+    assert sum(family["share"] for family in described["families"]) == pytest.approx(1)
+
+
+def test_labels_stand_as_in_the_survey(described: dict[str, Any]) -> None:
+    model, dataset = hostile()
+    found = survey(model, dataset)
+    assert found is not None
+    assert found.label_shares is not None
+    table = described["label_table"]
+    expected = found.label_shares[np.ix_(table["topics"], table["labels"])]
+    np.testing.assert_allclose(table["shares"], expected, atol=6e-4)
 
 
 def test_documents_show_their_text_or_their_words() -> None:
     model, dataset = hostile()
     content = describe(model, dataset, survey(model, dataset))
     assert all(document["words"] and "text" not in document for document in content["documents"])
-    long = "a text\nof lines " * 100
-    object.__setattr__(dataset.corpus, "excerpts", lambda rows: [long for _ in rows])
-    content = describe(model, dataset, survey(model, dataset))
-    assert all(len(document["text"]) <= 402 and "\n" not in document["text"] for document in content["documents"])
+    for whole, shown in (
+        ("a text\nof lines", "a text of lines"),
+        ("word " * (EXCERPT_LENGTH // 5 - 1) + "aword", "word " * (EXCERPT_LENGTH // 5 - 1) + "…"),
+        ("x" * EXCERPT_LENGTH, "x" * EXCERPT_LENGTH + " …"),
+    ):
+        object.__setattr__(dataset.corpus, "excerpts", lambda rows, text=whole: [text for _ in rows])
+        content = describe(model, dataset, survey(model, dataset))
+        assert {document["text"] for document in content["documents"]} == {shown}
     assert all("words" not in document for document in content["documents"])
 
 

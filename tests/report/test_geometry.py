@@ -1,66 +1,102 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from numpy.typing import NDArray
 
-from etm_app.report.geometry import arrange, project, topic_overlap
+from etm_app.nn.merging import topic_similarity
+from etm_app.report.geometry import arrange, faithfulness, project, word_places
+from tests.report.models import random_model
 
 
-def clusters(of: int, each: int, dimensions: int = 12) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
-    """Topics along the first axes, and words that point nearly the way of one of them: ``each`` a topic."""
+def planted(families: int, each: int, num_words: int = 120) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Topics of words in common with their family, and a few of their own; [K, V] and the family of each."""
     rng = np.random.default_rng(0)
-    alpha = np.eye(of, dimensions, dtype=np.float32) * 3
-    rho = np.repeat(alpha, each, axis=0) * 0.7 + rng.normal(0, 0.1, (of * each, dimensions)).astype(np.float32)
-    return alpha, rho
+    family = rng.permutation(np.repeat(np.arange(families), each))
+    logits = rng.normal(0, 1, (families, num_words))[family] + rng.normal(0, 0.4, (families * each, num_words))
+    beta = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return beta.astype(np.float32), family
 
 
-def test_words_are_drawn_by_their_topics() -> None:
-    alpha, rho = clusters(8, 12)
-    topics, words = project(alpha, rho, rho.mean(axis=0))
-    distance = np.linalg.norm(words[:, None] - topics[None], axis=2)
-    assert (distance.argmin(axis=1) == np.repeat(np.arange(8), 12)).mean() > 0.95
-    both = np.concatenate((topics, words))
-    assert both.min(axis=0) == pytest.approx([0, 0])
-    assert both.max(axis=0) == pytest.approx([1, 1])
+def test_similarity_is_the_correlation_over_tokens() -> None:
+    beta, _ = planted(3, 4)
+    counts = np.random.default_rng(1).integers(1, 9, beta.shape[1])
+    tokens = np.repeat(np.log(beta) - np.log(beta).mean(axis=0), counts, axis=1)  # a column for each token
+    np.testing.assert_allclose(topic_similarity(beta, counts.astype(float)), np.corrcoef(tokens), atol=1e-5)
 
 
-def test_the_plane_is_always_the_same_and_does_not_mind_what_all_words_have_in_common() -> None:
-    alpha, rho = clusters(5, 6)
-    first, again = (project(alpha, rho, rho.mean(axis=0)) for _ in range(2))
-    assert all((one == other).all() for one, other in zip(first, again, strict=True))
-    moved = rho + np.float32(8)  # powers of two: exact
-    shifted = project(alpha, moved, moved.mean(axis=0))
-    near = np.linalg.norm(shifted[1][:, None] - shifted[0][None], axis=2).argmin(axis=1)
-    assert (near == np.repeat(np.arange(5), 6)).mean() > 0.9
-
-
-@pytest.mark.parametrize("num_topics", [1, 2, 5])
-@pytest.mark.parametrize("num_words", [0, 1, 3])
-@pytest.mark.parametrize("dimensions", [1, 2])
-def test_few_points(num_topics: int, num_words: int, dimensions: int) -> None:
+def test_similarity_is_the_cosine_of_embeddings_in_the_metric_of_the_words() -> None:
     rng = np.random.default_rng(0)
-    alpha = rng.normal(size=(num_topics, dimensions)).astype(np.float32)
-    rho = rng.normal(size=(num_words, dimensions)).astype(np.float32)
-    topics, words = project(alpha, rho, np.zeros(dimensions, np.float32))
-    assert topics.shape == (num_topics, 2)
-    assert words.shape == (num_words, 2)
-    assert np.isfinite(topics).all()
-    order, group = arrange(alpha, 3)
-    assert sorted(order) == list(range(num_topics))
-    assert set(group) == set(range(group.max() + 1))
+    rho, alpha = rng.normal(size=(60, 5)), rng.normal(size=(7, 5))
+    logits = alpha @ rho.T
+    beta = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32)
+    weight = rng.random(60)
+    centered = alpha - alpha.mean(axis=0)
+    inner = centered @ np.cov(rho.T, aweights=weight) @ centered.T
+    cosine = inner / np.sqrt(np.outer(inner.diagonal(), inner.diagonal()))
+    np.testing.assert_allclose(topic_similarity(beta, weight), cosine, atol=1e-4)
 
 
-def test_overlap() -> None:
-    beta = np.array([[0.5, 0.5, 0, 0], [0.5, 0.5, 0, 0], [0, 0, 0.9, 0.1], [0.25, 0.25, 0.25, 0.25]], np.float32)
-    overlap = topic_overlap(beta)
-    assert overlap[0] == pytest.approx([1, 1, 0, np.sqrt(0.5)])
-    expected = [[np.sqrt(one * other).sum() for other in beta] for one in beta]
-    np.testing.assert_allclose(overlap, expected, rtol=1e-6)
+def test_a_model_weighs_words_as_training_had_them() -> None:
+    model = random_model([f"w{number}" for number in range(40)])
+    beta, frequency = model.beta.numpy(), model.log_frequency.double().exp().numpy()
+    np.testing.assert_array_equal(model.topic_similarity, topic_similarity(beta, frequency))
+    model.log_frequency[3] = 0  # no token
+    frequency[3] = 0
+    np.testing.assert_array_equal(model.topic_similarity, topic_similarity(beta, frequency))
+    model.log_frequency.zero_()  # not known
+    np.testing.assert_array_equal(model.topic_similarity, topic_similarity(beta, beta.mean(axis=0)))
 
 
 def test_like_topics_have_one_group_and_stand_together() -> None:
-    rng = np.random.default_rng(1)
-    planted = rng.permutation(np.repeat(np.arange(4), 5))
-    alpha = (3 * np.eye(4, 9)[planted] + rng.normal(0, 0.1, (20, 9))).astype(np.float32)
-    order, group = arrange(alpha, 4)
-    assert len({*zip(planted.tolist(), group.tolist(), strict=True)}) == 4
-    assert group[order].tolist() == np.repeat(np.arange(4), 5).tolist()
-    assert arrange(alpha, 2)[1].max() == 1
+    beta, family = planted(4, 6)
+    order, (group, part) = arrange(topic_similarity(beta, np.ones(beta.shape[1])), 4, 8)
+    assert len({*zip(family.tolist(), group.tolist(), strict=True)}) == 4
+    assert group[order].tolist() == np.repeat(np.arange(4), 6).tolist()
+    assert len(set(part.tolist())) == 8
+    assert len({*zip(group.tolist(), part.tolist(), strict=True)}) == 8  # each part is of one group
+
+
+def test_the_map_puts_a_family_together_and_says_what_it_is_worth() -> None:
+    beta, family = planted(5, 8)
+    similarity = topic_similarity(beta, np.ones(beta.shape[1]))
+    points = project(similarity)
+    np.testing.assert_array_equal(points, project(similarity))
+    assert points.min(axis=0) == pytest.approx([0, 0])
+    assert points[:, 0].max() == pytest.approx(1)
+    assert points[:, 1].max() <= 1
+    distance = np.linalg.norm(points[:, None] - points[None], axis=2)
+    np.fill_diagonal(distance, np.inf)
+    assert (family[distance.argmin(axis=1)] == family).mean() > 0.95
+    worth = faithfulness(similarity, points)
+    others = [[other for other in np.argsort(-similarity[topic]) if other != topic][:5] for topic in range(40)]
+    near = np.argsort(distance, axis=1)[:, :10]
+    assert worth == pytest.approx(
+        np.mean([len({*own} & {*found.tolist()}) / 5 for own, found in zip(others, near, strict=True)])
+    )
+    assert worth > 0.8
+    at_random = [faithfulness(similarity, np.random.default_rng(seed).random((40, 2))) for seed in range(20)]
+    assert np.mean(at_random) == pytest.approx(10 / 39, abs=0.05)  # type: ignore[arg-type]
+    assert faithfulness(similarity[:11, :11], points[:11]) is None
+
+
+def test_words_stand_among_their_topics() -> None:
+    points = np.array([[0.0, 0], [1, 0], [0, 1]])
+    joint = np.array([[0.2, 0.1, 0], [0, 0.1, 0], [0, 0, 0]])
+    np.testing.assert_allclose(word_places(joint, points), [[0, 0], [0.5, 0], [0, 0]])
+
+
+@given(npst.arrays(np.float32, st.tuples(st.integers(1, 7), st.integers(1, 4)), elements=st.floats(0, 1, width=32)))
+def test_odd_topics(weights: NDArray[np.float32]) -> None:
+    beta = (weights + np.float32(1e-30)) / (weights + np.float32(1e-30)).sum(axis=1, keepdims=True)
+    similarity = topic_similarity(beta, np.ones(beta.shape[1]))
+    assert np.isfinite(similarity).all()
+    assert (np.abs(similarity) <= 1).all()
+    assert (similarity == similarity.T).all()
+    order, (group,) = arrange(similarity, 3)
+    assert sorted(order) == list(range(len(beta)))
+    assert set(group.tolist()) == set(range(group.max() + 1))
+    points = project(similarity)
+    assert points.shape == (len(beta), 2)
+    assert np.isfinite(points).all()

@@ -70,7 +70,7 @@ def test_nothing_is_loaded_and_no_markup_comes_from_words(page: Elements) -> Non
     assert all("src" not in attributes for _, attributes in page.tags)
     links = [attributes["href"] for _, attributes in page.tags if "href" in attributes]
     assert all(link is not None and link.startswith("#") for link in links)
-    assert len(page.scripts) == 3
+    assert len(page.scripts) == 2
     assert all(word in page.text for word in HOSTILE[:2])
     assert "{{ 7 * 7 }}" in data_of(page)["words"]
     assert set(HOSTILE) <= set(data_of(page)["words"])
@@ -131,15 +131,37 @@ def test_without_documents_shares_are_not_known(tmp_path: Path) -> None:
     path = write_report(random_model([f"w{number}" for number in range(30)]), None, tmp_path / "report.html")
     page = Elements(path.read_text(encoding="utf-8"))
     assert all(topic["share"] is None and topic["coherence"] is None for topic in data_of(page)["topics"])
-    assert not [attributes for _, attributes in page.tags if attributes.get("id") == "examples"]
+    assert not {"documents", "labels"} & {attributes.get("id") for _, attributes in page.tags}
+
+
+def test_a_comparison_is_shown_side_by_side(tmp_path: Path) -> None:
+    model = random_model([f"w{number}" for number in range(30)], 3)
+    pair = {"topic": 1, "other": 7, "cosine": 0.25, "share": None, "other_share": 0.125, "name": "mine"}
+    comparison = {
+        "other": HOSTILE[1],
+        "common_words": 1234,
+        "topics": [{**pair, "other_name": HOSTILE[0], "gained": ["rise", HOSTILE[2]], "lost": ["fall"]}],
+        "unmatched": {"here": [{"topic": 0, "name": "here", "share": None}], "there": []},
+        "metrics": [{"name": "val_perplexity", "here": 12.5, "there": None}],
+        "without_metrics": False,
+    }
+    path = write_report(model, None, tmp_path / "report.html", Run(comparison=comparison))
+    page = Elements(path.read_text(encoding="utf-8"))
+    text = " ".join(page.text.split())
+    assert f"Compared with {HOSTILE[1]}" in text
+    assert f"7 {HOSTILE[0]} 0.25 12.5% rise {HOSTILE[2]} fall" in re.sub(r"\s*(0\.25|12\.5%|rise|fall)", r" \1", text)
+    assert "Only here: 0" in text
+    assert "1,234 words" in text
+    assert not {tag for tag, _ in page.tags} & {"img", "b"}
 
 
 def test_other_documents_may_be_looked_at(tmp_path: Path) -> None:
     model, _ = hostile()
     corpus = corpus_of(np.ones((10, model.vocab_size), int), model.vocab or [], ids=[f"new {row}" for row in range(10)])
     path = write_report(model, BowDataset(corpus, np.arange(10)), tmp_path / "report.html")
-    documents = data_of(Elements(path.read_text(encoding="utf-8")))["documents"]
-    assert {document["id"] for document in documents} <= {f"new {row}" for row in range(10)}
+    page = Elements(path.read_text(encoding="utf-8"))
+    assert len(data_of(page)["documents"]) == 10
+    assert all(f"new {row}" in page.text for row in range(10))
     with pytest.raises(UserError, match=r"dataset: its vocabulary has 2 words, the model's 72"):
         write_report(model, BowDataset(other := corpus_of(np.ones((3, 2), int), ["a", "b"]), other.rows("train")), path)
 
@@ -165,5 +187,5 @@ def test_the_page_stays_small_for_many_words(tmp_path: Path) -> None:
     corpus = corpus_of(counts, vocab)
     object.__setattr__(corpus, "excerpts", lambda rows: ["a word and another " * 40 for _ in rows])
     path = write_report(model, BowDataset(corpus, corpus.rows("train")), tmp_path / "report.html")
-    assert path.stat().st_size < 8_000_000
+    assert path.stat().st_size < 5_000_000
     assert re.search(r"5,\d{3} of 50,000\s+words can be looked up", path.read_text(encoding="utf-8"))

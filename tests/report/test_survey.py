@@ -62,8 +62,12 @@ def test_it_is_what_theta_of_all_documents_says(chunk: int, num_topics: int, wit
     np.testing.assert_array_equal(
         found.largest_histogram, np.histogram(theta[rows].max(1), module.HISTOGRAM_BINS, (0, 1))[0]
     )
-    np.testing.assert_allclose(found.example_theta, theta[found.example_rows], rtol=1e-5)
-    assert len(found.example_rows) == 20
+    largest, second = theta.argmax(1), np.sort(theta, 1)[:, -2] if num_topics > 1 else theta[:, 0]
+    for topic, documents in enumerate(found.mixed):
+        own = [row for row in rows if largest[row] == topic] if num_topics > 1 else []
+        np.testing.assert_allclose([value for _, value in documents], np.sort(second[own])[::-1][:4], rtol=1e-5)
+        assert {row for row, _ in documents} <= set(own)
+    assert len(found.example_rows) == min(100, len(rows))
     assert (np.diff(found.example_rows) > 0).all()
     assert set(found.example_rows.tolist()) <= set(rows.tolist())
     if not with_labels:
