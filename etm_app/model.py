@@ -102,8 +102,13 @@ class ETM(EditedModel):
         document_embeddings_size: NonNegativeInt = 0,
         seed_topics: dict[str, list[str]] | Path | None = None,
     ) -> None:
-        sizes = {"num_topics": num_topics, "t_hidden_size": t_hidden_size, "rho_size": rho_size}
-        for name, size in {**sizes, "vocab_size": vocab_size}.items():
+        sizes = {
+            "num_topics": num_topics,
+            "t_hidden_size": t_hidden_size,
+            "rho_size": rho_size,
+            "vocab_size": vocab_size,
+        }
+        for name, size in sizes.items():
             if size < 1:
                 raise UserError(f"{name}: {size}; expected a whole number from 1.")
         super().__init__(num_topics, document_embeddings_size)
@@ -154,8 +159,7 @@ class ETM(EditedModel):
     def setup(self, stage: str) -> None:
         """Take the vocabulary from the data module; words of one that has none are called by their number."""
         datamodule = getattr(self.trainer, "datamodule", None)
-        vocab = getattr(datamodule, "vocab", None)
-        if vocab is not None:
+        if (vocab := getattr(datamodule, "vocab", None)) is not None:
             check_same_vocab(vocab, self.vocab if self.placed else None, self.vocab_size)
             self.analyzer = getattr(datamodule, "analyzer_settings", None)
         if vocab is not None or self.vocab is None:
@@ -186,8 +190,8 @@ class ETM(EditedModel):
                 tokens = None if self.training_set is None else self.training_set.token_counts()
                 rank_zero_info(f"Embeddings: {given.coverage(tokens)}, in {given.path}")
             corpus = self.training_set if self.warm_start else None
-            broadcast = self.trainer.strategy.broadcast
-            place_embeddings(self, corpus, given, self.embedding_scale, self._seed, broadcast, seeds)
+            scale, broadcast = self.embedding_scale, self.trainer.strategy.broadcast
+            place_embeddings(self, corpus, given, scale, self._seed, broadcast, seeds)
             self.placed.fill_(True)
 
     @property
@@ -244,11 +248,7 @@ class ETM(EditedModel):
         checkpoint["data_digest"] = self.data_digest
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the vocabulary, or hold it against that of the data.
-
-        Raises:
-            UserError: The checkpoint is of another model or another vocabulary, or holds what none should.
-        """
+        """Take what `on_save_checkpoint` added; a UserError if it is another model's, or what none should hold."""
         check_content(checkpoint, type(self))
         fitting = self._trainer is not None and self.trainer.state.fn == "fit"
         if fitting and getattr(getattr(self.trainer, "datamodule", None), "grow_vocab", False):
@@ -256,9 +256,7 @@ class ETM(EditedModel):
             growth = grow_checkpoint(checkpoint, type(self), self.known_vocab, self.training_set)
             rank_zero_info(f"Vocabulary: {growth}.")
         check_checkpoint_vocab(checkpoint["vocab"], self.vocab)
-        self.vocab = checkpoint["vocab"]
-        self.analyzer = checkpoint.get("analyzer") or self.analyzer
-        self.given_names, self.unmerged = checkpoint.get("topic_names") or {}, checkpoint.get("unmerged")
+        self._take(checkpoint)
         self.infer_by(hyperparameters(checkpoint)["inference"])
         if self._trainer is not None:
             if fitting:
@@ -268,6 +266,10 @@ class ETM(EditedModel):
             else:
                 self.data_digest = checkpoint.get("data_digest")
             check_state(checkpoint, self.trainer, self, goes_on=fitting and not self.has_other_documents)
+
+    def _take(self, checkpoint: dict[str, Any]) -> None:
+        self.vocab, self.analyzer = checkpoint["vocab"], checkpoint.get("analyzer") or self.analyzer
+        self.given_names, self.unmerged = checkpoint.get("topic_names") or {}, checkpoint.get("unmerged")
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]  # Lightning's calls what the file names
@@ -285,8 +287,7 @@ class ETM(EditedModel):
         """
         checkpoint = read_checkpoint(checkpoint_path, cls)
         model = cls(**{**hyperparameters(checkpoint), **kwargs})
-        model.vocab, model.analyzer = checkpoint["vocab"], checkpoint.get("analyzer")
-        model.given_names, model.unmerged = checkpoint.get("topic_names") or {}, checkpoint.get("unmerged")
+        model._take(checkpoint)
         model.data_digest = checkpoint.get("data_digest")
         model.load_state_dict(checkpoint["state_dict"])
         return model.to(map_location)

@@ -1,6 +1,7 @@
 """What is refused before anything is computed."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from etm_app.callbacks.prediction import is_theta_table
-from etm_app.checkpoint.content import EXPECTED, read_checkpoint
+from etm_app.checkpoint.content import EXPECTED, hyperparameters, read_checkpoint
 from etm_app.checkpoint.resume import check_goes_on
 from etm_app.data.datamodule import BowDataModule
 from etm_app.data.word_vectors.word2vec import ENDINGS, is_own_word2vec
@@ -19,16 +20,22 @@ from etm_app.errors import UserError
 from etm_app.files import check_target, is_same
 from etm_app.model import ETM
 from etm_app.report.page import is_report
+from etm_app.seeds import read_seeds
 
 __all__ = [
     "check_accelerator",
     "check_checkpoint",
     "check_growth",
+    "check_has_documents",
+    "check_reads_no_target",
     "check_targets",
     "has_documents",
+    "trained_arguments",
     "unknown_words",
     "vocab_size_of",
 ]
+
+FREE = {"relevance"}  # arguments of the model that may differ from its checkpoint's: they change nothing in it
 
 
 def check_targets(subcommand: str, config: Namespace) -> dict[str, Path]:
@@ -131,6 +138,60 @@ def check_checkpoint(subcommand: str, path: str | Path | None) -> dict[str, Any]
         check_goes_on(checkpoint)
     # The rest would keep the file open, which fit may overwrite.
     return {name: checkpoint.get(name) for name in ("hyper_parameters", "vocab", "analyzer", "global_step")}
+
+
+def trained_arguments(checkpoint: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of the model in a checkpoint, but for those that may differ and are given.
+
+    Args:
+        checkpoint: As `check_checkpoint` returned it.
+        given: Arguments of the model that are given; seeds in a file are read.
+
+    Raises:
+        UserError: One differs from what the model was trained with.
+    """
+    kept = {"seed_topics": None, **hyperparameters(checkpoint)}
+    if "seed_topics" in given:
+        given["seed_topics"] = read_seeds(given["seed_topics"], kept.get("num_topics", sys.maxsize)) or None
+    of_training = {name: value for name, value in kept.items() if name not in FREE or name not in given}
+    for name, trained in of_training.items():
+        if name in given and given[name] not in (trained, "auto"):  # what was chosen by itself stays so
+            raise UserError(
+                f"model.{name}: {given[name]}, but the checkpoint was trained with {trained}; expected the "
+                f"same: leave model.{name} out, or train anew without --ckpt_path."
+            )
+    return of_training
+
+
+def check_has_documents(data: LightningDataModule, split: str) -> None:
+    """Refuse to measure on documents that are not there.
+
+    Raises:
+        UserError: The data has none in this split.
+    """
+    if not has_documents(data, f"{split}_dataloader"):
+        raise UserError(
+            f"data: {type(data).__name__} has no {split} documents; expected some: "
+            f"give it a {split} split or a {split}_dataloader."
+        )
+
+
+def check_reads_no_target(data: BowDataModule, targets: dict[str, Path]) -> None:
+    """Refuse to write over what the data is read from.
+
+    Args:
+        data: The data.
+        targets: Files that are to be written, by the arguments that name them.
+
+    Raises:
+        UserError: One is among its files.
+    """
+    for argument, path in targets.items():
+        if data.reads(path):
+            raise UserError(
+                f"{argument}: {path} is, or would be, among the files that {type(data).__name__} reads; "
+                "expected another name, or another folder."
+            )
 
 
 def check_growth(subcommand: str, data: BowDataModule, checkpoint: dict[str, Any] | None) -> None:

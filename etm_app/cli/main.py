@@ -45,8 +45,11 @@ from etm_app.cli.guards import (
     check_accelerator,
     check_checkpoint,
     check_growth,
+    check_has_documents,
+    check_reads_no_target,
     check_targets,
     has_documents,
+    trained_arguments,
     unknown_words,
     vocab_size_of,
 )
@@ -64,7 +67,7 @@ from etm_app.errors import UserError
 from etm_app.files import replacing
 from etm_app.model import ETM
 from etm_app.report.terminal import make_console, show_comparison, show_path
-from etm_app.seeds import find_words, read_seeds
+from etm_app.seeds import find_words
 from etm_app.sweep.plan import Sweep
 
 __all__ = ["ETMCLI", "main"]
@@ -84,7 +87,6 @@ SPARED = (  # of what Lightning says
     "Restoring states from the checkpoint",  # said by the next line again, and both for each evaluation
     "Loaded model weights",
 )
-FREE = {"relevance"}  # arguments of the model that may differ from its checkpoint's: they change nothing in it
 
 
 class ETMCLI(LightningCLI):
@@ -154,17 +156,7 @@ class ETMCLI(LightningCLI):
         if self._checkpoint is not None:
             parse = parser.parse_object if isinstance(args, dict | Namespace) else parser.parse_args
             given = parse(args, defaults=False).get(f"{subcommand}.model") or {}
-            kept = {"seed_topics": None, **hyperparameters(self._checkpoint)}
-            if "seed_topics" in given:
-                seeds = read_seeds(given["seed_topics"], kept.get("num_topics", sys.maxsize))
-                given["seed_topics"] = seeds or None
-            self._trained = {name: value for name, value in kept.items() if name not in FREE or name not in given}
-            for name, trained in self._trained.items():
-                if name in given and given[name] not in (trained, "auto"):  # what was chosen by itself stays so
-                    raise UserError(
-                        f"model.{name}: {given[name]}, but the checkpoint was trained with {trained}; expected the "
-                        f"same: leave model.{name} out, or train anew without --ckpt_path."
-                    )
+            self._trained = trained_arguments(self._checkpoint, given)
 
     def _parse_ckpt_path(self) -> None:
         """Take the model's arguments from the checkpoint that was checked; Lightning would read the file again."""
@@ -174,12 +166,8 @@ class ETMCLI(LightningCLI):
 
     def _vocab_size(self, data: LightningDataModule) -> int:
         """The size of the data's vocabulary: of the checkpoint's where there is one and the data counts texts."""
-        for argument, path in self._targets.items():  # here, as the vocabulary is the first that is computed
-            if isinstance(data, BowDataModule) and data.reads(path):
-                raise UserError(
-                    f"{argument}: {path} is, or would be, among the files that {type(data).__name__} reads; "
-                    "expected another name, or another folder."
-                )
+        if isinstance(data, BowDataModule):
+            check_reads_no_target(data, self._targets)  # here, as the vocabulary is the first that is computed
         if isinstance(data, NoDocuments):
             assert self._checkpoint is not None
             size: int = hyperparameters(self._checkpoint)["vocab_size"]
@@ -274,13 +262,13 @@ class ETMCLI(LightningCLI):
 
     def validate(self, **kwargs: Any) -> None:
         """Lightning's validate without its table of numbers, which the one with definitions replaces."""
-        self._require("val")
+        check_has_documents(self.datamodule, "val")
         self.trainer.validate(**{**kwargs, "verbose": False})
         self._show()
 
     def test(self, **kwargs: Any) -> None:
         """Lightning's test without its table of numbers, which the one with definitions replaces."""
-        self._require("test")
+        check_has_documents(self.datamodule, "test")
         self.trainer.test(**{**kwargs, "verbose": False})
         self._show()
 
@@ -303,13 +291,6 @@ class ETMCLI(LightningCLI):
         config = yaml.safe_load(self.parser.subcommands["sweep"].dump(self.config.sweep, skip_none=False))
         with self._interruptible(lambda: f"; the same command goes on with what {self._sweep.folder} holds"):
             self.trainer.sweep(**kwargs, sweep=self._sweep, config=config)  # type: ignore[attr-defined]
-
-    def _require(self, split: str) -> None:
-        if not has_documents(self.datamodule, f"{split}_dataloader"):
-            raise UserError(
-                f"data: {type(self.datamodule).__name__} has no {split} documents; expected some: "
-                f"give it a {split} split or a {split}_dataloader."
-            )
 
     def _show(self, checkpoint: str | None = None) -> None:
         tables = self._made("topics")
