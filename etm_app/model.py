@@ -74,9 +74,8 @@ class ETM(EditedModel):
             ``embed`` trains such vectors on the texts themselves. A warm start sets their length to embedding_scale
             and places the topics among them.
         document_embeddings_size: E of the documents' embeddings, 0 without; the command line takes it from the data.
-        seed_topics: Words that the first topics are to be about, by the topic's name: {sport: [team, game], space:
-            [orbit, nasa]}, or a YAML file of such. They stay among the first ten words of their topic, or as many as
-            they are; the other topics are free.
+        seed_topics: Words that the first topics are to be about, by name: {sport: [team, game]}, or a YAML file of
+            such. They stay among the first ten words of their topic, or as many as they are; other topics are free.
     """
 
     def __init__(
@@ -102,13 +101,8 @@ class ETM(EditedModel):
         document_embeddings_size: NonNegativeInt = 0,
         seed_topics: dict[str, list[str]] | Path | None = None,
     ) -> None:
-        sizes = {
-            "num_topics": num_topics,
-            "t_hidden_size": t_hidden_size,
-            "rho_size": rho_size,
-            "vocab_size": vocab_size,
-        }
-        for name, size in sizes.items():
+        sizes = {"num_topics": num_topics, "t_hidden_size": t_hidden_size, "rho_size": rho_size}
+        for name, size in {**sizes, "vocab_size": vocab_size}.items():
             if size < 1:
                 raise UserError(f"{name}: {size}; expected a whole number from 1.")
         super().__init__(num_topics, document_embeddings_size)
