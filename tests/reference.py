@@ -231,6 +231,9 @@ def anchor(
         unexplained = ((by_frequency - log_likelihood.detach()) / max(x.sum().item(), 1)).exp().item()
         gives_way = min(1.0, unexplained / 0.5) ** 3
     words = (state["topics.rho"] - state["anchor.rho"]).square().sum(1)
-    topics = (state["topics.alpha"] - state["anchor.alpha"]).square().sum(1)
+    moved = state["topics.alpha"] - state["anchor.alpha"]
+    shared, frequency = moved.mean(0), state["anchor.log_frequency"].exp()
+    evenness = (-(frequency * frequency.log()).sum()).exp().item() / len(frequency)
+    topics = (moved - shared).square().sum(1) + min(1.0, evenness / 0.5) ** 3 * shared.square().sum()
     share = min(1.0, 20_000 / num_documents)
     return weight * share * gives_way * (f * (words + topics.mean())).sum()

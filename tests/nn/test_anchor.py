@@ -23,6 +23,21 @@ def test_drift_is_nothing_at_the_start_and_grows_with_the_distance() -> None:
     assert anchor.drift(rho, alpha).item() == pytest.approx(6 * 0.5 * (4 * 1.0 + 4 * 9.0 / 3))
 
 
+@pytest.mark.parametrize(("frequency", "evenness"), [([0.25] * 4, 1), ([0.97, 0.01, 0.01, 0.01], 0.296)])
+def test_what_topics_move_by_together_is_held_by_how_even_the_frequencies_are(
+    frequency: list[float], evenness: float
+) -> None:
+    at, rho = torch.randn(3, 5, dtype=torch.float64), torch.zeros(4, 5, dtype=torch.float64)
+    anchor = Anchor(1.0)
+    anchor.place(rho, at, torch.full((4,), 0.5), torch.tensor(frequency, dtype=torch.float64))
+    assert anchor.evenness().item() == pytest.approx(evenness, abs=5e-4)
+    apart, together = torch.randn(3, 5, dtype=torch.float64), torch.randn(5, dtype=torch.float64)
+    apart -= apart.mean(dim=0)
+    held = min(1.0, anchor.evenness().item() / 0.5) ** 3
+    expected = 2 * (apart.square().sum() / 3 + held * together.square().sum())
+    torch.testing.assert_close(anchor.drift(rho, at + apart + together), expected)
+
+
 def test_drift_weighs_words_by_their_frequency() -> None:
     """Value and gradient against autograd's, in float64."""
     at, alpha = torch.randn(5, 4, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64).requires_grad_()
