@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pytorch_lightning.utilities import rank_zero_info
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from etm_app.data.batch import LARGEST_COUNT, are_counts
 from etm_app.data.cache import content_digest
 from etm_app.data.corpus import SPLITS, CorpusWriter
 from etm_app.data.counts.entries import EntrySorter
-from etm_app.data.counts.files import LONG, Format, find_counts, format_of, paper_files_of
+from etm_app.data.counts.files import LONG, Format, copies_among, find_counts, format_of, paper_files_of
 from etm_app.data.counts.formats import CountFile, Entries, LongTable, MatrixMarket, Npz, SvmLight, Uci, scan_table
 from etm_app.data.counts.paper_files import read_paper_files
 from etm_app.data.datamodule import TimedDataModule
@@ -158,6 +158,7 @@ class CountsDataModule(TimedDataModule):
                 report["zero_entries"] += sorter.num_zeros
                 report["repeated_entries"] += sorter.num_repeated
                 report["unknown_entries"] += source.num_unknown
+                _say_of_parts(source)
                 parts.append(_documents_of(source, split))
             for name, meaning in REPORTED.items():
                 if report[name]:
@@ -321,6 +322,23 @@ def _words_of_both(vocab: list[str], known: list[str] | None, grow: bool) -> tup
     words = [*known, *(word for word in vocab if grow and word not in had)]
     number = {word: place for place, word in enumerate(words)}
     return words, np.array([number.get(word, -1) for word in vocab], np.int64)
+
+
+def _say_of_parts(source: CountFile) -> None:
+    """What is odd about files that a job has left."""
+    if source.empty:
+        names = [path.name for path in source.empty[:3]] + ["…"] * (len(source.empty) > 3)
+        rank_zero_info(
+            f"Corpus: {len(source.empty):,} of the {len(source.files):,} files in {source.where} hold no document: "
+            f"{', '.join(names)}."
+        )
+    if copies := copies_among([path for path in source.files if path not in source.empty]):
+        copy, path = next(iter(copies.items()))
+        rank_zero_warn(
+            f"{source.argument}: {len(copies):,} of the {len(source.files):,} files in {source.where} are copies of "
+            f"others, as a task leaves that ran twice: {copy.name} of {path.name}, say; what is in them counts twice. "
+            "Remove them."
+        )
 
 
 def _documents_of(source: CountFile, split: str) -> pl.DataFrame:

@@ -1,13 +1,16 @@
 """Which files hold counts, and in which format."""
 
 import re
+from glob import has_magic
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
+from etm_app.data.cache import content_digest
 from etm_app.data.counts.paper_files import PaperFiles
 from etm_app.errors import UserError
 
-__all__ = ["IN_PARTS", "LONG", "Format", "find_counts", "format_of", "paper_files_of"]
+__all__ = ["IN_PARTS", "LONG", "Format", "copies_among", "find_counts", "format_of", "paper_files_of"]
 
 Format = Literal["mat", "npz", "mtx", "uci", "svmlight", "parquet", "csv"]
 ENDINGS: dict[str, Format] = {
@@ -49,10 +52,12 @@ def find_counts(
     if path.is_file():
         files = [path]
     else:
-        found = path.rglob("*") if path.is_dir() else Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+        root = path if path.is_dir() else _without_pattern(path)
+        found = sorted(root.glob("**/*" if path.is_dir() else str(path.relative_to(root))))
         others = {other.expanduser() for other in (vocab, documents) if other}
-        # What Spark and Hadoop leave beside their parts starts so.
-        files = [file for file in sorted(found) if file.is_file() and file.name[0] not in "._" and file not in others]
+        files = [file for file in found if file.is_file() and not _is_hidden(file.relative_to(root))]
+        files = [file for file in files if file not in others]
+        _check_finished({root, *(file.parent for file in files)}, argument)
     if not files:
         raise UserError(
             f"{argument}: there is {'nothing in the folder' if path.is_dir() else 'no file'} {path}; expected "
@@ -80,6 +85,41 @@ def find_counts(
     if format == "mat":
         files = paper_files_of(files, path, vocab).paths()
     return format, files
+
+
+def copies_among(files: list[Path]) -> dict[Path, Path]:
+    """Files that are byte for byte another, which stands before them; each with that one."""
+    by_size: dict[int, list[Path]] = {}
+    for file in files:
+        by_size.setdefault(file.stat().st_size, []).append(file)
+    first: dict[str, Path] = {}
+    alike = [file for same in by_size.values() if len(same) > 1 for file in same]  # a copy has the size of another
+    return {file: other for file in alike if (other := first.setdefault(content_digest(file), file)) != file}
+
+
+def _without_pattern(path: Path) -> Path:
+    """The folder that a pattern starts from."""
+    fixed = takewhile(lambda part: not has_magic(part), path.parent.parts)
+    return Path(*fixed)
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether Spark and Hadoop would not take it for data: marks, checksums, and what tasks have not finished."""
+    return any(part.startswith(".") or (part.startswith("_") and "=" not in part) for part in path.parts)
+
+
+def _check_finished(folders: set[Path], argument: str) -> None:
+    """Refuse what a job of Spark or Hadoop has not written to the end: its tasks' folder is there, its mark is not.
+
+    Raises:
+        UserError: One of the folders is such.
+    """
+    for folder in sorted(folders):
+        if (folder / "_temporary").is_dir() and not (folder / "_SUCCESS").exists():
+            raise UserError(
+                f"{argument}: {folder} has _temporary and no _SUCCESS, so the job that writes it has not ended well; "
+                "expected all parts: let it end, or run it again. If they are all there, remove _temporary."
+            )
 
 
 def paper_files_of(files: list[Path], path: Path, vocab: Path | None) -> PaperFiles:

@@ -40,6 +40,7 @@ class CountFile(ABC):
         ids: Names of the documents, [D], where the files have them.
         labels: Their labels, [D], where the files have them.
         num_unknown: Entries of words outside the vocabulary, which are left out.
+        empty: Files among several that hold no document.
         first: What the files call the first document and the first word: 0 or 1.
     """
 
@@ -53,6 +54,7 @@ class CountFile(ABC):
         self.ids: list[str] | None = None
         self.labels: list[str] | None = None
         self.num_unknown = 0
+        self.empty: list[Path] = []
 
     @abstractmethod
     def entries(self) -> Iterator[Entries]:
@@ -236,12 +238,15 @@ class SvmLight(CountFile):
         """The features of each line."""
         self.num_documents, self.labels = 0, []
         for path in self.files:
+            before_file = self.num_documents
             with self.reading(path, self.expected), _open(path) as file:
                 for labels, documents, words, counts in self._parsed(path, file):
                     before = self.num_documents
                     self.num_documents += len(labels)
                     self.labels += labels
                     yield documents + before, words - self.first, counts
+            if self.num_documents == before_file:
+                self.empty.append(path)
 
     def name(self, document: int, word: int) -> str:
         """By the line, whatever words count from."""
@@ -322,7 +327,13 @@ class LongTable(CountFile):
         for path in self.files:  # one after the other, to know which one is damaged
             with self.reading(path, EXPECTED_OF_TABLES):
                 scan = scan_table(path)
-                schema = scan.collect_schema()
+                try:
+                    schema = scan.collect_schema()
+                except pl.exceptions.NoDataError:  # a part of text without even a header
+                    if len(self.files) == 1:
+                        raise
+                    self.empty.append(path)
+                    continue
                 if missing := [column for column in self._columns if column not in schema]:
                     raise self.error(
                         path,
@@ -338,6 +349,10 @@ class LongTable(CountFile):
                         count=pl.col(count).cast(pl.Float64, strict=False),
                     )
                 )
+                if len(self.files) > 1 and scan.head(1).collect(engine="streaming").is_empty():
+                    self.empty.append(path)
+        if not scans:
+            raise self.error(self.where, f"has {len(self.files):,} files, and nothing in them; expected counts.")
         return pl.concat(scans)
 
     def _check_nulls(self) -> None:

@@ -3,6 +3,8 @@
 import gzip
 import os
 import pickle
+import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -242,6 +244,61 @@ def test_repeated_entries_are_added_up(tmp_path_factory, format: str, data: st.D
     assert corpus.meta["repeated_entries"] == len(entries) - zeros - (x > 0).sum()
 
 
+# What a job on a cluster leaves.
+
+
+def test_what_is_not_data_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "counts").mkdir()
+    write_parquet(tmp_path / "counts", X, VOCAB)
+    for folder in ("_temporary/0/task_1", ".staging", "_temporary/0/_temporary/attempt_1"):
+        (tmp_path / "counts" / folder).mkdir(parents=True)
+        shutil.copy(tmp_path / "counts" / "part-0.snappy.parquet", tmp_path / "counts" / folder / "part-0.parquet")
+    (tmp_path / "counts" / ".part-0.snappy.parquet.crc").write_bytes(b"crc")
+    (tmp_path / "counts" / "_bucket=1").mkdir()  # a value of a column, as Spark writes it
+    (tmp_path / "counts" / "part-1.snappy.parquet").rename(tmp_path / "counts" / "_bucket=1" / "part-1.parquet")
+    for path in (tmp_path / "counts", tmp_path / "counts" / "**" / "*.parquet"):
+        assert module(tmp_path, path).build().counts.sum() == X.sum()
+    hidden = tmp_path / "_here"  # what the user names is meant
+    (tmp_path / "counts").rename(hidden)
+    assert module(tmp_path, hidden / "p*.parquet").build().counts.sum() < X.sum()
+
+
+@pytest.mark.parametrize("format", ["svmlight", "parquet", "csv"])
+def test_parts_with_nothing_in_them_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture, format: str) -> None:
+    read(tmp_path / "whole", format, X, VOCAB)
+    assert "hold no document" not in caplog.text
+    folder = tmp_path / "parts"
+    shutil.copytree(tmp_path / "whole", folder)
+    if format != "svmlight":
+        (folder / "documents.tsv").rename(tmp_path / "documents.tsv")
+    names = [f"a.{format}"] if format == "parquet" else [f"a.{format}", f"b.{format}.gz", f"c.{format}"]
+    for name, content in zip(
+        names, ("", "", "document,term,count\n" if format == "csv" else "# nothing\n"), strict=False
+    ):
+        (folder / name).write_bytes(gzip.compress(b"") if name.endswith(".gz") else content.encode())
+    if format == "parquet":
+        LONG.with_columns(count=pl.lit(1.5)).clear().write_parquet(folder / names[0])
+    documents = None if format == "svmlight" else tmp_path / "documents.tsv"
+    with_nothing = module(tmp_path, folder, vocab=folder / "vocab.txt", documents=documents).build()
+    assert_holds(with_nothing, X, VOCAB)
+    assert f"{len(names)} of the" in caplog.text
+    assert f"hold no document: {', '.join(names)}." in caplog.text
+
+
+@pytest.mark.parametrize("format", ["svmlight", "parquet"])
+def test_a_part_that_is_there_twice_is_said(tmp_path: Path, format: str) -> None:
+    (tmp_path / "counts").mkdir()
+    path = FORMATS[format](tmp_path / "counts", X, VOCAB)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        once = module(tmp_path, path).build().counts.sum()
+    part = next(path.glob("part-0*"))
+    shutil.copy(part, part.with_name(f"part-0-again{part.suffix}"))
+    with pytest.warns(UserWarning, match=r"1 of the \d files in .*: part-0.* of part-0.*, say; .* counts twice"):
+        twice = module(tmp_path, path).build().counts.sum()
+    assert once < twice < 2 * once
+
+
 # The paper's files.
 
 
@@ -367,6 +424,15 @@ def pickled_npz(folder: Path) -> Path:
     return folder / "counts.npz"
 
 
+def unfinished(folder: Path, some: bool = True) -> Path:
+    """As a job of Spark leaves its folder that was ended in the middle."""
+    task = folder / "_temporary" / "0" / "task_1"
+    task.mkdir(parents=True)
+    for path in [task, folder] if some else [task]:
+        LONG.write_parquet(path / "part-0.parquet")
+    return folder
+
+
 LONG = pl.DataFrame({"document": ["a", "b"], "term": ["x", "y"], "count": [1, 2]})
 BROKEN: dict[str, tuple[Callable[[Path], Path], list[str]]] = {
     "no such file": (lambda folder: folder / "none.npz", ["no file", "none.npz"]),
@@ -424,6 +490,13 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], list[str]]] = {
     "parquet of lists": (table(LONG.with_columns(count=pl.Series([[1], [2]]))), ["List", "whole numbers"]),
     "parquet missing": (table(LONG.with_columns(term=pl.Series(["x", None]))), ["1 rows", "'term'", "missing"]),
     "parquet of text": (text("a.parquet", "document,term,count\na,x,1\n"), ["a.parquet", "cannot be read"]),
+    "job not done": (unfinished, ["has _temporary and no _SUCCESS", "let it end", "remove _temporary"]),
+    "job not done, by a pattern": (lambda folder: unfinished(folder) / "*.parquet", ["has _temporary and no _SUCCESS"]),
+    "job that has written nothing": (lambda folder: unfinished(folder, False), ["has _temporary and no _SUCCESS"]),
+    "parts of nothing": (
+        lambda folder: text("a.csv", "")(folder) and text("b.csv.gz", "")(folder) and folder,
+        ["2 files", "nothing in them"],
+    ),
     "csv of words": (text("a.csv", "document,term,count\na,x,many\n"), ["a.csv", "1 rows", "'count'", "no number"]),
     "csv ragged": (text("a.csv", "document,term,count\na,x,1\nb,y,1,2\n"), ["a.csv", "cannot be read"]),
     "csv empty": (text("a.csv", ""), ["a.csv", "cannot be read"]),
