@@ -11,6 +11,7 @@ from pytorch_lightning import Callback, LightningDataModule, LightningModule, Tr
 
 from etm_app.callbacks.collapse import CollapseMonitor
 from etm_app.callbacks.evaluation import OnEvaluations
+from etm_app.callbacks.provenance import circumstances, software
 from etm_app.callbacks.run_folder import run_folder
 from etm_app.callbacks.topic_tables import TopicTables
 from etm_app.checkpoint.content import fits
@@ -114,16 +115,16 @@ class Report(OnEvaluations, Callback):
             self.history, self.training = kept, {**state_dict["training"], **self.training}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note how the model is trained, which it does not know itself."""
+        """Note how the model is trained and by what, which it does not know itself."""
+        assert isinstance(pl_module, ETM)
         (optimizer, *_) = trainer.optimizers
         self.training = {
             "optimizer": type(optimizer).__name__,
             **{name: optimizer.defaults[name] for name in ("lr", "weight_decay") if name in optimizer.defaults},
             "max_epochs": trainer.max_epochs,
             "seed": torch.initial_seed(),
-            "precision": str(trainer.precision),
-            "device": pl_module.device.type,
-            "processes": trainer.world_size,
+            **circumstances(trainer, pl_module),
+            **software(),
         }
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

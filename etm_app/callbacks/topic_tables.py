@@ -1,14 +1,17 @@
 """The topics as tables: in the run folder and on the terminal."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from jsonargparse.typing import PositiveInt
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 
 from etm_app.callbacks.evaluation import OnEvaluations
+from etm_app.callbacks.provenance import write_run
 from etm_app.callbacks.run_folder import run_folder
 from etm_app.metrics.coherence import npmi_coherence, topic_diversity
 from etm_app.metrics.definitions import DEFINITIONS, definition_of
@@ -30,9 +33,9 @@ class TopicTables(OnEvaluations, Callback):
     In the run folder, after every `validate` and `test` (`fit` ends with both, of its best checkpoint):
     ``topics.csv``, ``topics.parquet``, ``topics_wide.csv`` and ``topics.json`` with the most relevant words of each
     topic, their probabilities and relevance, its share and coherence; ``metrics_table.csv`` and ``metrics.json`` with
-    the value and the definition of every metric; where the documents have labels or times, ``topics_by_label.csv``,
-    ``topics_by_period.csv`` and ``topic_words_by_period.csv``; where training went on with other documents,
-    ``topic_drift.csv``.
+    the value and the definition of every metric; ``run.json`` with what made them, from versions to the
+    command; where the documents have labels or times, ``topics_by_label.csv``, ``topics_by_period.csv`` and
+    ``topic_words_by_period.csv``; where training went on with other documents, ``topic_drift.csv``.
 
     Args:
         num_words: Words shown of each topic.
@@ -41,6 +44,9 @@ class TopicTables(OnEvaluations, Callback):
             ``name``, or YAML of lines ``3: space``. Everything shows them, and checkpoints that are saved keep them.
         export_embeddings: Whether to write the embeddings of words and topics too: rho.parquet, alpha.parquet, and both
             in word2vec's text format as embeddings.txt. They take about ten bytes a number.
+
+    Attributes:
+        command: What was typed, for run.json.
     """
 
     def __init__(
@@ -54,6 +60,8 @@ class TopicTables(OnEvaluations, Callback):
         self.names = names
         self.num_neighbors = num_neighbors
         self.export_embeddings = export_embeddings
+        self.command: Sequence[str] | None = None
+        self.seed: int | None = None
         self.metrics: dict[str, float] = {}
         self.topics: list[Topic] = []
         self.named = False
@@ -65,14 +73,17 @@ class TopicTables(OnEvaluations, Callback):
         self.folder: Path | None = None
         self._names: dict[int, str] = {}
         self._of_groups: list[str] = []  # tables
+        self._recorded: Path | None = None
         self._exported: tuple[Path, tuple[float, ...]] | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Read the names before anything is computed.
+        """Note the seed, before the model seeds each epoch, and read the names before anything is computed.
 
         Raises:
             UserError: They cannot be read, or are refused.
         """
+        if self.seed is None:
+            self.seed = torch.initial_seed()
         if self.names is not None and isinstance(pl_module, ETM):
             self._names = read_names(self.names.expanduser(), len(pl_module.alpha), "topics.names")
 
@@ -130,6 +141,9 @@ class TopicTables(OnEvaluations, Callback):
         if self.drifts:
             write_drift(self.drifts, folder)
         write_metrics(self.metrics, {name: definition_of(name) for name in self.metrics}, folder)
+        if self._recorded != folder:  # once where validate and test follow each other
+            write_run(folder, trainer, model, torch.initial_seed() if self.seed is None else self.seed, self.command)
+            self._recorded = folder
         self._of_groups = [] if self.survey is None else write_groups(self.survey, model, folder)
         state = (folder, fingerprint(model))
         if self.export_embeddings and self._exported != state:  # once where validate and test follow each other

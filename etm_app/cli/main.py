@@ -39,7 +39,7 @@ from etm_app.checkpoint.content import hyperparameters
 from etm_app.checkpoint.files import CheckpointFiles
 from etm_app.cli.check import show_warnings
 from etm_app.cli.chosen_data import DATA_MODULES, choose_data
-from etm_app.cli.commands import SUBCOMMANDS, answer, main_parser_arguments
+from etm_app.cli.commands import SUBCOMMANDS, answer, main_parser_arguments, program
 from etm_app.cli.embed import EmbeddingTrainer
 from etm_app.cli.guards import (
     check_accelerator,
@@ -132,6 +132,7 @@ class ETMCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and check devices and checkpoint before anything is made from them."""
         words = sys.argv[1:] if args is None else args if isinstance(args, list) else []
+        self._command = None if isinstance(args, dict | Namespace) else [*program().split(), *words]
         chosen = choose_data(words)
         data_module = chosen.default if chosen.name is None else _data_module(chosen.name)
         for name, subparser in self.parser.subcommands.items():
@@ -330,6 +331,7 @@ class ETMCLI(LightningCLI):
             kwargs["callbacks"] = [*own, Progress()]
         if given["logger"] in (None, True):
             kwargs["logger"] = RunLogger(str(given["default_root_dir"] or Path.cwd()), SLURMEnvironment.job_id())
+        self._made("topics").command = self._command
         trainer = super().instantiate_trainer(**kwargs)
         self._checkpoint_files = CheckpointFiles()
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # or the user has a plugin, or a strategy its own

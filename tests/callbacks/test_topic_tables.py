@@ -283,6 +283,7 @@ def test_embeddings_are_not_written_otherwise(tables: TopicTables) -> None:
     assert tables.folder is not None
     assert {path.name for path in tables.folder.iterdir() if path.suffix in (".csv", ".json", ".parquet", ".txt")} == {
         *tables.written()
+        "run.json",
     }
 
 
