@@ -11,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from etm_app.checkpoint.content import check_checkpoint_vocab, check_content, hyperparameters, read_checkpoint
+from etm_app.checkpoint.format import stamp
 from etm_app.checkpoint.old import take_old_names
 from etm_app.checkpoint.resume import begin_anew, check_state
 from etm_app.data.batch import BowBatch
@@ -234,7 +235,8 @@ class ETM(EditedModel):
         self.log_metric(self.train_elbo, "train", shown="elbo")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what new texts need (vocabulary, analyser), names of topics, and the digest of the data."""
+        """Add what new texts need (vocabulary, analyser), names of topics, the digest of the data, and the form."""
+        stamp(checkpoint)
         checkpoint["vocab"] = self.vocab
         checkpoint["analyzer"] = self.analyzer
         checkpoint["topic_names"] = dict(self.given_names)

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 import subprocess
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -25,14 +26,14 @@ PATIENCE = 10  # seconds for git, which may have a large folder to look through
 
 
 def software() -> dict[str, str]:
-    """Versions by name: of this package, of the libraries that compute, of Python and the platform."""
+    """Versions by name: of this package, of the libraries that compute, of Python."""
     found = {"etm_app": __version__}
     for library in LIBRARIES:
         try:
             found[library] = version(library)
         except PackageNotFoundError:  # installed by other means, and its version unknown
             found[library] = "unknown"
-    return {**found, "python": platform.python_version(), "platform": platform.platform()}
+    return {**found, "python": platform.python_version()}
 
 
 def circumstances(trainer: Trainer, model: ETM) -> dict[str, str | int]:
@@ -48,13 +49,14 @@ def write_run(folder: Path, trainer: Trainer, model: ETM, seed: int, command: Se
         trainer: Of the run.
         model: Its model, which knows the digest of its data.
         seed: What the random numbers started from.
-        command: As typed, word by word, where there was one. Nothing of the environment is written beside it.
+        command: Its words, where it was typed. Nothing of the environment is written beside it.
     """
     run = {
-        "command": None if command is None else list(command),
+        "command": None if command is None else shlex.join(command),
         "seed": seed,
         "data_digest": model.data_digest,
         "versions": software(),
+        "platform": platform.platform(),
         "git": {
             "etm_app": _git_state(Path(package).parent, Path(package).name),
             "working_folder": _git_state(Path.cwd()),
@@ -81,7 +83,10 @@ def _git_state(folder: Path, of: str = "") -> dict[str, Any] | None:
     except (OSError, subprocess.SubprocessError):  # no git, no repository, somebody else's folder
         return None
     (commit,) = (line.split()[-1] for line in lines if line.startswith("# branch.oid "))
-    return {"commit": None if commit == "(initial)" else commit, "modified": not all(line.startswith("#") for line in lines)}
+    return {
+        "commit": None if commit == "(initial)" else commit,
+        "modified": not all(line.startswith("#") for line in lines),
+    }
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Literal, Union
 import torch
 from torch import Tensor
 
+from etm_app.checkpoint.format import check_format
 from etm_app.checkpoint.old import take_old_form, take_old_names
 from etm_app.data.text.analyzer import Analyzer
 from etm_app.data.vocabulary import check_vocab
@@ -84,6 +85,8 @@ def read_checkpoint(path: str | Path, model_class: type[TopicModel]) -> dict[str
     except Exception as error:  # a file of any other kind raises anything
         reason = str(error) if isinstance(error, _Unfit) else type(error).__name__
         raise UserError(f"ckpt_path: {path} is no checkpoint ({reason}); {EXPECTED}") from error
+    if isinstance(checkpoint, dict):
+        check_format(checkpoint, str(path))
     if not isinstance(checkpoint, dict) or not {"vocab", "state_dict", "hyper_parameters"} <= checkpoint.keys():
         raise UserError(f"ckpt_path: {path} is a checkpoint, but not of an ETM; {EXPECTED}")
     try:
@@ -101,6 +104,7 @@ def check_content(checkpoint: dict[str, Any], model_class: type[TopicModel]) -> 
     Raises:
         UserError: It is none of a checkpoint of this class.
     """
+    check_format(checkpoint, "the checkpoint")
     if not {"vocab", "state_dict", "hyper_parameters"} <= checkpoint.keys():
         raise UserError("ckpt_path: this checkpoint is not an ETM's; expected one that etm_app wrote.")
     try:

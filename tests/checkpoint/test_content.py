@@ -140,7 +140,7 @@ def little_memory() -> Iterator[None]:
 KEYS = (
     *("epoch", "global_step", "pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states"),
     *("lr_schedulers", "hparams_name", "hyper_parameters", "vocab", "analyzer", "data_digest", "topic_names"),
-    "unmerged",
+    *("unmerged", "format", "etm_app_version"),
 )
 STATES = {"loops", "callbacks", "optimizer_states", "lr_schedulers", "data_digest"}  # that a fit takes up
 
