@@ -1,7 +1,7 @@
 """Checkpoints of every form there was load, those of later versions are refused by what they are, and versions move.
 
-`released/` has small checkpoints as `fit` of versions before wrote them, and beside each what that version said of it: its
-topics, and theta of some texts.
+`released/` has small checkpoints as `fit` of versions before wrote them, and beside each what that version said of it:
+its topics, and theta of some texts.
 """
 
 import json
