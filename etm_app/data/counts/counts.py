@@ -329,15 +329,15 @@ def _say_of_parts(source: CountFile) -> None:
     if source.empty:
         names = [path.name for path in source.empty[:3]] + ["…"] * (len(source.empty) > 3)
         rank_zero_info(
-            f"Corpus: {len(source.empty):,} of the {len(source.files):,} files in {source.where} hold no document: "
+            f"Corpus: files without a document, {len(source.empty):,} of {len(source.files):,} in {source.where}: "
             f"{', '.join(names)}."
         )
     if copies := copies_among([path for path in source.files if path not in source.empty]):
         copy, path = next(iter(copies.items()))
         rank_zero_warn(
-            f"{source.argument}: {len(copies):,} of the {len(source.files):,} files in {source.where} are copies of "
-            f"others, as a task leaves that ran twice: {copy.name} of {path.name}, say; what is in them counts twice. "
-            "Remove them."
+            f"{source.argument}: files that are copies of others, {len(copies):,} of {len(source.files):,} in "
+            f"{source.where}: {copy.name} of {path.name}, say, as a task leaves that ran twice; what is in them counts "
+            "twice. Remove them."
         )
 
 
