@@ -282,7 +282,7 @@ def test_the_table_of_metrics_says_what_the_json_says(tables: TopicTables) -> No
 def test_embeddings_are_not_written_otherwise(tables: TopicTables) -> None:
     assert tables.folder is not None
     assert {path.name for path in tables.folder.iterdir() if path.suffix in (".csv", ".json", ".parquet", ".txt")} == {
-        *tables.written()
+        *tables.written(),
         "run.json",
     }
 
