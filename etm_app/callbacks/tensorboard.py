@@ -10,11 +10,11 @@ from jsonargparse.typing import PositiveInt
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch.nn import functional as F
 
 from etm_app.callbacks.evaluation import OnEvaluations
 from etm_app.files import replacing
 from etm_app.model import ETM
+from etm_app.report.geometry import arrange
 from etm_app.report.over_time import Groups
 from etm_app.report.survey import HISTOGRAM_BINS, Survey, fingerprint, survey_of
 
@@ -164,16 +164,10 @@ def _add_histogram(writer: Any, tag: str, counts: NDArray[np.int64], step: int) 
 
 
 def similarity_image(model: ETM) -> "Image":
-    """A heat map of how alike topics are: cosines of their rows of beta, topics that are alike beside each other."""
-    # Imported here: only a run that ends with TensorBoard needs it.
-    from scipy.cluster.hierarchy import leaves_list, linkage
-
-    beta = F.normalize(model.beta.float(), dim=-1)
-    cosine = (beta @ beta.T).clamp(0, 1).cpu().numpy()
-    order = np.arange(len(cosine))
-    if len(order) > 2:
-        order = leaves_list(linkage(1 - cosine[np.triu_indices(len(cosine), k=1)], "average"))
-    return _heat_map(cosine[np.ix_(order, order)], _labels_of(model, order))
+    """A heat map of how alike topics are: white without relation, in the order of the report's list."""
+    similarity = model.topic_similarity
+    order, _ = arrange(similarity)
+    return _heat_map(similarity[np.ix_(order, order)].clip(min=0), _labels_of(model, order))
 
 
 def groups_image(model: ETM, found: Groups) -> "Image":
