@@ -167,7 +167,7 @@ def names_of(cli: ETMCLI, said: str) -> dict[str, list[list[str]]]:
         "topics.csv": long.group_by("topic", maintain_order=True).agg("word")["word"].to_list(),
         "topics_wide.csv": [list(row) for row in wide],
         "terminal": [shown[topic] for topic in range(len(topics))],
-        "page": [topic["name"] for topic in content["topics"]],
+        "page": [topic["name"].split() for topic in content["topics"]],
         "first words of the page": [
             [content["words"][word] for word in topic["words"][:3]] for topic in content["topics"]
         ],
@@ -357,7 +357,7 @@ def test_a_config_from_fit_to_predict(config: Path, tmp_path: Path, paper_dir: P
     small = [*SMALL, "--data.steps_per_epoch=3", f"--trainer.max_epochs={epochs}"]
     where = [f"--trainer.default_root_dir={tmp_path}", "--trainer.accelerator=cpu", "--trainer.devices=1"]
     common = ["--config", str(config), *data, *small, *where]
-    if "embeddings" in content["model"]:
+    if "embeddings" in content.get("model", {}):
         pytest.importorskip("gensim", reason="gensim is not installed")
         vectors = tmp_path / "vectors.txt"
         common.append(f"--model.embeddings={vectors}")
