@@ -172,7 +172,7 @@ def names_of(cli: ETMCLI, said: str) -> dict[str, list[list[str]]]:
             [content["words"][word] for word in topic["words"][:3]] for topic in content["topics"]
         ],
         "projector": [label.split(": ")[1].split() for label in labels["label"]],
-        "text of TensorBoard": [row[2].split()[:3] for row in table],
+        "text of TensorBoard": [row[3].split()[:3] for row in table],
     }
 
 
