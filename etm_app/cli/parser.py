@@ -46,13 +46,6 @@ class Parser(LightningArgumentParser):
         action.add_subcommand = add_subcommand  # type: ignore[method-assign]
         return action
 
-    def add_method_arguments(self, class_type: Any, method_name: str, *args: Any, **kwargs: Any) -> list[str]:
-        """Those of a method of the trainer, unless it has a section of its own, as sweep has in every subcommand."""
-        if getattr(class_type, method_name).__name__ in (self.groups or {}):
-            return []
-        added: list[str] = super().add_method_arguments(class_type, method_name, *args, **kwargs)
-        return added
-
     def add_subclass_arguments(self, *args: Any, **kwargs: Any) -> Any:
         """Arguments of a class, which has a default and so is not required where defaults are left out either."""
         return super().add_subclass_arguments(*args, **{**kwargs, "required": False})

@@ -129,25 +129,25 @@ def run_trials(sweep: Sweep, settings: str, value: str, fit: Fit, show: Callable
             show(f"{number} of {len(wanted)}: {num_topics} topics, seed {seed}: {said}")
     by_topics = [(num_topics, seed) for num_topics in sweep.num_topics for seed in sweep.seeds]
     trials = [finished[pair] for pair in by_topics if pair in finished]
-    return Outcome(trials, failures, len(complete) - num_kept)
+    others = [
+        kept
+        for kept in complete
+        if kept.user_attrs["settings"] != settings or (kept.params["num_topics"], kept.params["seed"]) not in wanted
+    ]
+    return Outcome(trials, failures, len(others))
 
 
 def _read(folder: Path, params: dict[str, int], seconds: float) -> list[Trial]:
-    """The trial of a folder; none where files of it are gone."""
-    run_folders = [path.parent for path in sorted(folder.rglob("metrics.json")) if (path.parent / BEST).is_file()]
-    return [
-        Trial(
-            **params,
-            metrics={
-                name: metric["value"]
-                for name, metric in json.loads((run_folder / "metrics.json").read_text(encoding="utf-8")).items()
-                if metric["value"] is not None
-            },
-            seconds=seconds,
-            folder=run_folder,
-        )
-        for run_folder in run_folders[:1]
-    ]
+    """The trial of a folder; none where files of it are gone or damaged."""
+    for path in sorted(folder.rglob("metrics.json")):
+        if (path.parent / BEST).is_file():
+            try:
+                metrics = json.loads(path.read_text(encoding="utf-8"))
+                values = {name: of["value"] for name, of in metrics.items() if of["value"] is not None}
+            except (ValueError, AttributeError, TypeError, KeyError):
+                return []
+            return [Trial(**params, metrics=values, seconds=seconds, folder=path.parent)]
+    return []
 
 
 @contextmanager

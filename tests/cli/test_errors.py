@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from etm_app.cli.commands import SUBCOMMANDS
 from etm_app.cli.main import main
 from tests.conftest import SMALL, Run
 from tests.paper_files import write_paper_files, write_rows
@@ -125,9 +126,9 @@ def test_configs(tmp_path: Path, error: Error, content: bytes, names: list[str])
 @pytest.mark.parametrize(
     ("args", "names"),
     [
-        ([], ["no subcommand", "check, fit, validate, test, predict", "fit --data.files texts.csv"]),
-        (["train"], ["train", "check, fit, validate, test, predict"]),
-        (["predcit"], ["predcit", "check, fit, validate, test, predict", "Did you mean predict?"]),
+        ([], ["no subcommand", ", ".join(SUBCOMMANDS), "fit --data.files texts.csv"]),
+        (["train"], ["train", ", ".join(SUBCOMMANDS)]),
+        (["predcit"], ["predcit", ", ".join(SUBCOMMANDS), "Did you mean predict?"]),
         (["--model.num_topics=3"], ["--model.num_topics=3"]),
         (["fit", "--trainer.max_epochs"], ["--trainer.max_epochs"]),
         (["fit", "--data.format=csv"], ["format", "CountsDataModule and TextDataModule", "--data"]),

@@ -129,7 +129,7 @@ def test_the_stability_is_that_of_the_best_assignment(sweeps: Sweeps) -> None:
     assert words == [topic["words"] for topic in described]
 
 
-def test_a_trial_is_a_fit_that_can_be_used(sweeps: Sweeps, tmp_path: Path) -> None:
+def test_a_trial_is_a_fit_that_can_be_used(sweeps: Sweeps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweeps("--sweep.num_topics=[3]", "--sweep.seeds=[2]")
     folder = sweeps.trial("K3-seed2")
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt"}
@@ -139,9 +139,18 @@ def test_a_trial_is_a_fit_that_can_be_used(sweeps: Sweeps, tmp_path: Path) -> No
     tested = values_of(tmp_path / "lightning_logs" / "version_0")
     assert tested
     assert tested == {name: value for name, value in values_of(folder).items() if name.startswith("test_")}
-    # and its config is that of a fit
-    main(["fit", f"--config={folder / 'config.yaml'}", f"--trainer.default_root_dir={tmp_path / 'again'}"])
-    assert values_of(tmp_path / "again") == values_of(folder)
+    # and its config is that of a fit, which leaves the sweep alone
+    config = (folder / "config.yaml").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    main(["fit", f"--config={folder / 'config.yaml'}"])
+    assert values_of(tmp_path / "lightning_logs" / "version_1") == values_of(folder)
+    assert {path.name for path in (tmp_path / "lightning_logs" / "version_1" / "checkpoints").iterdir()} == {
+        "best.ckpt", "last.ckpt"
+    }  # fmt: skip
+    assert (folder / "config.yaml").read_bytes() == config
+    # and of a sweep
+    arguments = ["--sweep.num_topics=[3]", "--sweep.seeds=[2]", "--report.enabled=false", "--trainer.logger=false"]
+    main(["sweep", f"--config={folder / 'config.yaml'}", f"--sweep.folder={tmp_path / 'other'}", *arguments])
 
 
 def test_what_is_asked_for_is_written(sweeps: Sweeps) -> None:
@@ -187,10 +196,12 @@ def test_other_settings_or_data_are_other_trials(sweeps: Sweeps, tmp_path: Path,
     assert sweeps(*one) == ["K2-seed1"]
 
 
-def test_a_trial_whose_files_are_gone_is_repeated(sweeps: Sweeps) -> None:
+def test_a_trial_whose_files_are_gone_is_repeated(sweeps: Sweeps, capsys: Said) -> None:
     sweeps("--sweep.num_topics=[2]")
     (sweeps.trial("K2-seed2") / "checkpoints" / "best.ckpt").unlink()
-    assert sweeps("--sweep.num_topics=[2]") == ["K2-seed2"]
+    (sweeps.trial("K2-seed1") / "metrics.json").write_text("{half of")
+    assert sweeps("--sweep.num_topics=[2]") == ["K2-seed1", "K2-seed2"]
+    assert "other trials" not in capsys.readouterr().out
 
 
 def test_a_crash_takes_no_other_trial_with_it(sweeps: Sweeps, error: Error) -> None:
@@ -235,6 +246,14 @@ def begun(sweeps: Sweeps, trial: str, *args: str) -> subprocess.Popen[str]:
     return process
 
 
+def assert_end(children: list[int]) -> None:
+    """They end soon, by themselves."""
+    until = time.monotonic() + 60
+    while any(map(is_running, children)) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not any(map(is_running, children))
+
+
 def test_ctrl_c_ends_the_sweep_and_its_trial_with_one_line(sweeps: Sweeps) -> None:
     process = begun(sweeps, "K2-seed1")
     children = children_of(process)
@@ -243,7 +262,7 @@ def test_ctrl_c_ends_the_sweep_and_its_trial_with_one_line(sweeps: Sweeps) -> No
     assert process.returncode == 130
     assert said.splitlines()[-1] == f"stopped by SIGINT; the same command goes on with what {sweeps.folder} holds"
     assert "Traceback" not in said
-    assert not any(map(is_running, children))
+    assert_end(children)
 
 
 def test_a_killed_sweep_goes_on_where_it_stopped(sweeps: Sweeps, tmp_path: Path) -> None:
@@ -252,10 +271,7 @@ def test_a_killed_sweep_goes_on_where_it_stopped(sweeps: Sweeps, tmp_path: Path)
     children = children_of(process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    until = time.monotonic() + 60
-    while any(map(is_running, children)) and time.monotonic() < until:
-        time.sleep(0.01)
-    assert not any(map(is_running, children))
+    assert_end(children)
     first = sweeps.trial("K2-seed1")
     written = (first / "metrics.json").stat().st_mtime_ns
     assert not (sweeps.folder / "sweep.csv").exists()
@@ -280,7 +296,7 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
     "a seed too large": (["--sweep.seeds=[4294967296]"], ["sweep.seeds: 4294967296", "4294967295"]),
     "no list": (["--sweep.num_topics=many"], ["sweep.num_topics", "many"]),
     "a name misspelt": (["--sweep.num_topic=[5]"], ["--sweep.num_topic", "Did you mean --sweep.num_topics?"]),
-    "a checkpoint": (["--ckpt_path=best.ckpt"], ["--ckpt_path"]),
+    "a checkpoint": (["--ckpt_path=best.ckpt"], ["ckpt_path: best.ckpt", "null"]),
     "a logger of one's own": (
         ["--trainer.logger=CSVLogger", "--trainer.logger.save_dir=logs"],
         ["trainer.logger", "--trainer.logger false"],
