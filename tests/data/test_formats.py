@@ -19,7 +19,7 @@ from tests.data.text.test_newsgroups import fetch
 # What the corpora below were with a class' FORMAT: the number, and their digest.
 RECORDED = {
     "TextDataModule": (2, "3a6b259dfa5994d8"),
-    "CountsDataModule": (1, "a684dfad31993de3"),
+    "CountsDataModule": (2, "a684dfad31993de3"),
     "DocstringsDataModule": (1, "022457054f5a55ea"),
     "NewsgroupsDataModule": (1, "0cb8f4708bf6a9b2"),
     "SyntheticDataModule": (1, "56797d0577fd15b3"),

@@ -15,8 +15,18 @@ from etm_app.data.batch import LARGEST_COUNT, are_counts
 from etm_app.data.cache import content_digest
 from etm_app.data.corpus import SPLITS, CorpusWriter
 from etm_app.data.counts.entries import EntrySorter
-from etm_app.data.counts.files import LONG, Format, copies_among, find_counts, format_of, paper_files_of
-from etm_app.data.counts.formats import CountFile, Entries, LongTable, MatrixMarket, Npz, SvmLight, Uci, scan_table
+from etm_app.data.counts.files import IN_PARTS, LONG, Format, copies_among, find_counts, format_of, paper_files_of
+from etm_app.data.counts.formats import (
+    CountFile,
+    Entries,
+    LongTable,
+    MatrixMarket,
+    Npz,
+    SvmLight,
+    Uci,
+    first_word_of,
+    scan_table,
+)
 from etm_app.data.counts.paper_files import read_paper_files
 from etm_app.data.datamodule import TimedDataModule
 from etm_app.data.splits import check_fractions, draw_splits
@@ -53,13 +63,13 @@ class CountsDataModule(TimedDataModule):
         document_column: The column with the documents' names in tables.
         term_column: The column with the words in Parquet or CSV counts.
         count_column: The column with the counts.
-        first_word: What svmlight files call the first word, 0 or 1; null: 0 where a word 0 occurs, else 1.
+        first_word: What svmlight files call the first word, 0 or 1; null where a word 0, or a word V, tells.
         val_fraction: Share of the documents for validation, without val_path or a split in ``documents``.
         test_fraction: Share of the documents for testing, likewise.
         kwargs: Those of TimedDataModule, whose times are in ``documents``, and BowDataModule.
     """
 
-    FORMAT = 1
+    FORMAT = 2
 
     def __init__(
         self,
@@ -126,7 +136,7 @@ class CountsDataModule(TimedDataModule):
     def reads(self, path: Path) -> bool:
         """Whether a file is one of those named, or could be taken for counts where a folder or a pattern is named."""
         files = [self.vocab_path, self.documents]
-        counts = [self.path, self.val_path, self.test_path] if format_of(path) is not None else []
+        counts = [self.path, self.val_path, self.test_path] if self.format in IN_PARTS or format_of(path) else []
         return is_among(path, [source for source in (*files, *counts) if source is not None])
 
     def write(self, folder: Path) -> None:
@@ -142,8 +152,10 @@ class CountsDataModule(TimedDataModule):
         with CorpusWriter(folder) as writer:
             sources = self._sources(format, files, table)
             report = {"zero_entries": 0, "repeated_entries": 0, "unknown_entries": 0, "tokens": 0, "unknown_tokens": 0}
-            vocab, numbers = _words_of_both(next(iter(sources.values())).vocab, self._known, self.grow_vocab)
+            vocab = _words_of_both(sources["train"].vocab, self._known, self.grow_vocab)
+            number = {word: place for place, word in enumerate(vocab)}
             for split, source in sources.items():
+                numbers = np.array([number.get(word, -1) for word in source.vocab], np.int64)
                 with writer.scratch() as scratch:
                     sorter = EntrySorter(scratch, len(vocab))
                     for entries in source.entries():
@@ -198,13 +210,14 @@ class CountsDataModule(TimedDataModule):
             sources: dict[str, CountFile] = {}
             ids = None if table is None else table["id"].to_list()
             for split, argument in arguments.items():
-                sources[split] = LongTable(files[split], argument, vocab, self.columns, ids)
-                vocab = sources["train"].vocab
+                sources[split] = LongTable(files[split], argument, vocab, format, self.columns, ids)
+                if self._known is None:  # else words of a checkpoint may be in any of them
+                    vocab = sources["train"].vocab
             return sources
         assert vocab is not None
         if format == "svmlight":
-            readers = {split: SvmLight(files[split], arguments[split], vocab, self.first_word) for split in files}
-            first = min(reader.first for reader in readers.values())  # 0 may occur in one of them alone
+            readers = {split: SvmLight(files[split], arguments[split], vocab) for split in files}
+            first = first_word_of(list(readers.values())) if self.first_word is None else self.first_word
             for reader in readers.values():
                 reader.first = first
             if self.first_word is None:
@@ -220,7 +233,7 @@ class CountsDataModule(TimedDataModule):
             return None
         path = _existing(self.documents, "data.documents")
         try:
-            table = scan_table(path).collect()
+            table = scan_table(path, format_of(path) or "csv").collect()
         except (OSError, pl.exceptions.PolarsError) as error:
             raise UserError(
                 f"data.documents: {path} cannot be read ({str(error).splitlines()[0]}); expected Parquet or CSV."
@@ -296,7 +309,7 @@ def _vocab_file(path: Path | None, format: Format, files: list[Path]) -> Path | 
         return _existing(path, "data.vocab")
     if format in LONG:
         return None
-    name = re.sub(r"(^docword\.)|(\.gz$)", "", files[0].name)
+    name = re.sub(r"(^docword\.)|(\.gz$)", "", files[0].name, flags=re.IGNORECASE)
     stem = name.rsplit(".", 1)[0]
     names = [f"vocab.{stem}.txt", f"{stem}.vocab.txt", "vocab.txt", "vocab.pkl"]
     beside = [files[0].parent / name for name in names]
@@ -308,20 +321,18 @@ def _vocab_file(path: Path | None, format: Format, files: list[Path]) -> Path | 
     return found
 
 
-def _words_of_both(vocab: list[str], known: list[str] | None, grow: bool) -> tuple[list[str], NDArray[np.int64]]:
-    """The words of the corpus, and the number in it of each word of the counts, -1 where it is none.
+def _words_of_both(vocab: list[str], known: list[str] | None, grow: bool) -> list[str]:
+    """The words of the corpus.
 
     Args:
-        vocab: Words of the counts.
+        vocab: Words of the counts to train on.
         known: Those of a checkpoint, which come first; None for none.
         grow: Whether others come after these.
     """
     if known is None:
-        return vocab, np.arange(len(vocab))
+        return vocab
     had = {*known}
-    words = [*known, *(word for word in vocab if grow and word not in had)]
-    number = {word: place for place, word in enumerate(words)}
-    return words, np.array([number.get(word, -1) for word in vocab], np.int64)
+    return [*known, *(word for word in vocab if grow and word not in had)]
 
 
 def _say_of_parts(source: CountFile) -> None:

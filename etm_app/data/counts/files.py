@@ -9,6 +9,7 @@ from typing import Literal
 from etm_app.data.cache import content_digest
 from etm_app.data.counts.paper_files import PaperFiles
 from etm_app.errors import UserError
+from etm_app.files import is_same
 
 __all__ = ["IN_PARTS", "LONG", "Format", "copies_among", "find_counts", "format_of", "paper_files_of"]
 
@@ -24,6 +25,7 @@ ENDINGS: dict[str, Format] = {
 }
 IN_PARTS = ("svmlight", "parquet", "csv")
 LONG = ("parquet", "csv")
+VOCAB_FILE = re.compile(r"(^|\.)vocab\.", re.IGNORECASE)
 PAPER_FILE = re.compile(r"(?P<prefix>.*?)(tr|va|ts|ts_h1|ts_h2)_(tokens|counts)(\.mat)?")
 
 
@@ -54,29 +56,31 @@ def find_counts(
     else:
         root = path if path.is_dir() else _without_pattern(path)
         found = sorted(root.glob("**/*" if path.is_dir() else str(path.relative_to(root))))
-        others = {other.expanduser() for other in (vocab, documents) if other}
+        others = [other.expanduser() for other in (vocab, documents) if other]
         files = [file for file in found if file.is_file() and not _is_hidden(file.relative_to(root))]
-        files = [file for file in files if file not in others]
+        files = [file for file in files if not any(is_same(file, other) for other in others)]
         _check_finished({root, *(file.parent for file in files)}, argument)
     if not files:
         raise UserError(
             f"{argument}: there is {'nothing in the folder' if path.is_dir() else 'no file'} {path}; expected "
             "counts: a file, a folder, or a pattern such as 'counts/part-*.parquet'."
         )
-    by_format: dict[Format, list[Path]] = {}
-    for file in files:
-        if (own := format_of(file)) is not None:
-            by_format.setdefault(own, []).append(file)
+    own = {file: format_of(file) for file in files}
+    untold: list[Path] = []
     if format is None:
-        if len(by_format) != 1:
-            said = f"has files of the formats {', '.join(by_format)}" if by_format else "has no ending of a format"
+        formats = dict.fromkeys(format for format in own.values() if format is not None)
+        if len(formats) != 1:
+            said = f"has files of the formats {', '.join(formats)}" if formats else "has no ending of a format"
             raise UserError(
                 f"{argument}: {path} {said}; expected counts in one: name the file, and set --data.format "
                 f"({', '.join(dict.fromkeys(ENDINGS.values()))}) where its ending does not tell."
             )
-        (format,) = by_format
+        (format,) = formats
+    else:
+        untold = [file for file in files if own[file] is None and not VOCAB_FILE.search(file.name)]
     if not path.is_file():
-        files = by_format.get(format, [])
+        told = [file for file in files if own[file] == format]
+        files = told or untold  # as part-00000; where some tell it, what else lies there is something else
         if not files or (len(files) > 1 and format not in (*IN_PARTS, "mat")):
             raise UserError(
                 f"{argument}: {path} has {len(files)} {format} files; expected "

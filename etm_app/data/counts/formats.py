@@ -3,7 +3,7 @@
 import gzip
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
@@ -15,13 +15,25 @@ import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from etm_app.data.counts.files import Format
 from etm_app.errors import UserError, reading
 
-__all__ = ["CountFile", "Entries", "LongTable", "MatrixMarket", "Npz", "SvmLight", "Uci", "scan_table"]
+__all__ = [
+    "CountFile",
+    "Entries",
+    "LongTable",
+    "MatrixMarket",
+    "Npz",
+    "SvmLight",
+    "Uci",
+    "first_word_of",
+    "scan_table",
+]
 
 CHUNK = 1_000_000  # entries given at a time
 BLOCK = 1 << 24  # bytes of text parsed at a time
 DAMAGES = (OSError, EOFError, ValueError, TypeError, KeyError, zlib.error, BadZipFile, pl.exceptions.PolarsError)
+MOST_DOCUMENTS = np.iinfo(np.int32).max  # as their numbers are kept
 TRIPLE = {"document": pl.Int64, "word": pl.Int64, "count": pl.Float64}
 
 Entries = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
@@ -82,10 +94,10 @@ class CountFile(ABC):
         return reading(DAMAGES, lambda what: self.error(path, f"{what}; expected {expected}."))
 
     def check_shape(self, path: Path, num_documents: int, num_words: int) -> None:
-        """Hold the shape that a file states against the vocabulary.
+        """Hold the shape that a file states against the vocabulary, and against what there may be.
 
         Raises:
-            UserError: They differ.
+            UserError: They differ, or there are too many documents.
         """
         if num_words != len(self.vocab):
             remedy = (
@@ -95,6 +107,10 @@ class CountFile(ABC):
             )
             raise self.error(
                 path, f"has {num_words:,} words, the vocabulary {len(self.vocab):,}; expected as many: {remedy}"
+            )
+        if not 0 <= num_documents <= MOST_DOCUMENTS:
+            raise self.error(
+                path, f"states {num_documents:,} documents; expected from 0 to {MOST_DOCUMENTS:,}: correct its header."
             )
 
 
@@ -213,26 +229,16 @@ class Uci(_Triples):
 class SvmLight(CountFile):
     """Text with ``label word:count word:count …`` on each line, a document a line; parts follow each other.
 
-    Args:
-        files: The files in order.
-        argument: What to call them in messages.
-        vocab: The V words.
-        first: What the files call the first word; None finds out.
+    What they call the first word is to be set: `first_word_of` finds out.
     """
 
     expected = "svmlight text: label word:count word:count …"
 
-    def __init__(self, files: list[Path], argument: str, vocab: list[str], first: int | None) -> None:
-        super().__init__(files, argument, vocab)
-        self.first = self._find_first() if first is None else first
-
-    def _find_first(self) -> int:
-        """0 where a word has the number 0, else 1."""
+    def words(self) -> Iterator[NDArray[np.int64]]:
+        """What they call the words of all entries, a piece at a time, [N]; no piece is empty."""
         for path in self.files:
             with self.reading(path, self.expected), _open(path) as file:
-                if any(len(words) and words.min() == 0 for _, _, words, _ in self._parsed(path, file)):
-                    return 0
-        return 1
+                yield from (words for _, _, words, _ in self._parsed(path, file) if len(words))
 
     def entries(self) -> Iterator[Entries]:
         """The features of each line."""
@@ -256,7 +262,9 @@ class SvmLight(CountFile):
         self, path: Path, file: IO[bytes]
     ) -> Iterator[tuple[list[str], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
         for line, block in _blocks(file, 1):
-            lines = pl.Series("text", block.decode("utf-8").split("\n")[:-1], dtype=pl.String)
+            lines = pl.Series(
+                "text", block.decode("utf-8-sig" if line == 1 else "utf-8").split("\n")[:-1], dtype=pl.String
+            )
             fields = (
                 lines.to_frame()
                 .with_row_index("line")
@@ -290,6 +298,32 @@ class SvmLight(CountFile):
             )
 
 
+def first_word_of(files: Sequence[SvmLight]) -> int:
+    """What svmlight files call the first word: 0 where a word 0 occurs, 1 where a word V does.
+
+    Args:
+        files: Those that count alike, for one vocabulary.
+
+    Raises:
+        UserError: Neither occurs, so it may be either.
+    """
+    some = False
+    for file in files:
+        for words in file.words():
+            if words.min() == 0:
+                return 0
+            if words.max() >= len(file.vocab):
+                return 1
+            some = True
+    if some:
+        raise UserError(
+            f"data.first_word: null, but {files[0].where} has no word 0 and no word {len(files[0].vocab)}, so it does "
+            "not tell what it calls the first of the vocabulary; expected --data.first_word 0, which is scikit-learn's "
+            "way, or 1, that of LIBSVM and Spark."
+        )
+    return 1  # no word is called anything
+
+
 class LongTable(CountFile):
     """Parquet or CSV with a row for each (document, term, count), in any order and any number of parts.
 
@@ -300,6 +334,7 @@ class LongTable(CountFile):
         files: The parts.
         argument: What to call them in messages.
         vocab: The V words, others are left out; None takes all terms, sorted.
+        format: ``parquet`` or ``csv``.
         columns: Names of the columns that hold document, term and count.
         ids: All documents in order, also those without entries; None takes those of the entries.
     """
@@ -309,10 +344,12 @@ class LongTable(CountFile):
         files: list[Path],
         argument: str,
         vocab: list[str] | None,
+        format: Format,
         columns: tuple[str, str, str],
         ids: list[str] | None = None,
     ) -> None:
         super().__init__(files, argument, vocab or [])
+        self._format = format
         self._columns = columns
         self._rows = self._scan()
         self._check_nulls()
@@ -326,7 +363,7 @@ class LongTable(CountFile):
         scans = []
         for path in self.files:  # one after the other, to know which one is damaged
             with self.reading(path, EXPECTED_OF_TABLES):
-                scan = scan_table(path)
+                scan = scan_table(path, self._format)
                 try:
                     schema = scan.collect_schema()
                 except pl.exceptions.NoDataError:  # a part of text without even a header
@@ -397,8 +434,8 @@ class LongTable(CountFile):
         """Polars does not always say which file it could not read: the first that cannot be is named."""
         for path in self.files:
             with self.reading(path, EXPECTED_OF_TABLES):
-                scan_table(path).select(pl.all().len()).collect(engine="streaming")
-                scan_table(path).select(pl.all().null_count()).collect(engine="streaming")
+                scan_table(path, self._format).select(pl.all().len()).collect(engine="streaming")
+                scan_table(path, self._format).select(pl.all().null_count()).collect(engine="streaming")
 
     def entries(self) -> Iterator[Entries]:
         """The rows, in no order."""
@@ -434,15 +471,15 @@ class LongTable(CountFile):
 EXPECTED_OF_TABLES = "a whole Parquet file, or UTF-8 text with a header and as many fields on each line"
 
 
-def scan_table(path: Path) -> pl.LazyFrame:
-    """A Parquet, CSV (comma) or TSV (tab) file by its ending; all columns of text are strings."""
-    if ".parquet" in path.suffixes or path.suffix == ".pq":
+def scan_table(path: Path, format: Format) -> pl.LazyFrame:
+    """A Parquet file, or a text with commas, or tabs where it is called ``.tsv``; all columns of text are strings."""
+    if format == "parquet":
         return pl.scan_parquet(path, hive_partitioning=False)
-    return pl.scan_csv(path, separator="\t" if ".tsv" in path.suffixes else ",", infer_schema=False)
+    return pl.scan_csv(path, separator="\t" if ".tsv" in map(str.lower, path.suffixes) else ",", infer_schema=False)
 
 
 def _open(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+    return cast(IO[bytes], gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def _blocks(file: IO[bytes], line: int) -> Iterator[tuple[int, bytes]]:

@@ -7,6 +7,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -118,6 +119,8 @@ def read(folder: Path, format: str, x: NDArray[np.int64], vocab: list[str], **kw
         documents = folder / "documents.tsv"  # names documents without a word
         pl.DataFrame({"document": [str(row) for row in range(len(x))]}).write_csv(documents, separator="\t")
         kwargs = {"vocab": folder / "vocab.txt", "documents": documents, **kwargs}
+    if format == "svmlight":
+        kwargs = {"first_word": 1, **kwargs}
     return module(folder, path, **kwargs).build()
 
 
@@ -216,13 +219,39 @@ def test_labels_of_svmlight(tmp_path: Path) -> None:
     assert dense_corpus(corpus, corpus.counts).tolist() == [[2, 0, 1], [0, 4, 0], [0, 0, 0]]
 
 
+def test_a_byte_order_mark_is_no_part_of_a_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("etm_app.data.counts.formats.BLOCK", 12)
+    (tmp_path / "a.svmlight").write_text("x 1:2 2:1\nx 1:1\ny 1:3\n", encoding="utf-8-sig")
+    write_vocab(tmp_path, ["a", "b"])
+    assert module(tmp_path, tmp_path / "a.svmlight").build().documents["label"].to_list() == ["x", "x", "y"]
+
+
 @pytest.mark.parametrize(("first", "given"), [(0, None), (1, None), (0, 0), (1, 1)])
 def test_svmlight_counts_from_0_or_1(tmp_path: Path, first: int, given: int | None) -> None:
     write_vocab(tmp_path, ["a", "b", "c"])
-    (tmp_path / "train.svm").write_text(f"0 {first}:1 {1 + first}:2\n0 {1 + first}:1\n")
-    (tmp_path / "val.svm").write_text(f"0 {1 + first}:3\n")  # has no word 0, whatever it counts from
+    (tmp_path / "train.svm").write_text(f"0 {first}:1 {1 + first}:2\n0 {2 + first}:1\n")
+    (tmp_path / "val.svm").write_text(f"0 {1 + first}:3\n")  # may count from either
     corpus = module(tmp_path, tmp_path / "train.svm", val_path=tmp_path / "val.svm", first_word=given).build()
-    assert dense_corpus(corpus, corpus.counts).tolist() == [[1, 2, 0], [0, 1, 0], [0, 3, 0]]
+    assert dense_corpus(corpus, corpus.counts).tolist() == [[1, 2, 0], [0, 0, 1], [0, 3, 0]]
+
+
+def test_svmlight_that_does_not_tell_is_not_guessed(tmp_path: Path) -> None:
+    """Neither the first word nor the last is in a few new documents, as these are rare."""
+    write_vocab(tmp_path, ["aa", "bb", "cc", "dd"])
+    path = tmp_path / "new.svm"
+    options: dict[str, Any] = {"val_fraction": 0, "test_fraction": 0}
+    for first, x in enumerate(([[0, 2, 1, 0]], [[2, 1, 0, 0]])):
+        dump_svmlight_file(x, [0], str(path), zero_based=not first)
+        assert path.read_text() == "0 1:2 2:1\n"
+        with pytest.raises(UserError, match=r"data\.first_word: null, but .*new.svm has no word 0 and no word 4"):
+            module(tmp_path, path, **options).build()
+        corpus = module(tmp_path, path, first_word=first, **options).build()
+        assert dense_corpus(corpus, corpus.counts).tolist() == x
+    (tmp_path / "val.svm").write_text("0 2:1 4:1\n")  # tells for both
+    corpus = module(tmp_path, path, val_path=tmp_path / "val.svm", test_fraction=0).build()
+    assert dense_corpus(corpus, corpus.counts).tolist() == [[2, 1, 0, 0], [0, 1, 0, 1]]
+    path.write_text("0\n1 # no word\n")
+    assert len(module(tmp_path, path, **options).build()) == 2
 
 
 @pytest.mark.parametrize("format", ["uci", "mtx"])
@@ -242,6 +271,89 @@ def test_repeated_entries_are_added_up(tmp_path_factory, format: str, data: st.D
     zeros = sum(n == 0 for _, _, n in entries)
     assert corpus.meta["zero_entries"] == zeros
     assert corpus.meta["repeated_entries"] == len(entries) - zeros - (x > 0).sum()
+
+
+@pytest.mark.parametrize("grow", [False, True])
+def test_words_of_a_checkpoint_are_found_in_all_splits(tmp_path: Path, grow: bool) -> None:
+    parts = {"train": ["bb", "new"], "val": ["dd"], "test": ["cc", "new", "unseen"]}
+    for split, terms in parts.items():
+        table = pl.DataFrame({"document": ["d"] * len(terms), "term": terms, "count": range(2, 2 + len(terms))})
+        table.write_parquet(tmp_path / f"{split}.parquet")
+    paths = {f"{split}_path": tmp_path / f"{split}.parquet" for split in ("val", "test")}
+    data = module(tmp_path, tmp_path / "train.parquet", grow_vocab=grow, **paths)
+    data.use(["aa", "bb", "cc", "dd"], None)
+    found = dense_corpus(data.corpus, data.corpus.counts)
+    assert found[:, :4].tolist() == [[0, 2, 0, 0], [0, 0, 0, 2], [0, 0, 2, 0]]
+    assert data.vocab[4:] == ["new"] * grow
+    assert found[:, 4:].tolist() == ([[3], [0], [3]] if grow else [[], [], []])
+    assert data.corpus.meta["tokens"] == 16
+    assert data.corpus.meta["unknown_tokens"] == (4 if grow else 10)
+
+
+# What files are called.
+
+
+@pytest.mark.parametrize("by_pattern", [False, True])
+@pytest.mark.parametrize("format", ["svmlight", "parquet", "csv"])
+def test_parts_whose_names_tell_nothing(tmp_path: Path, format: str, by_pattern: bool) -> None:
+    (tmp_path / "counts").mkdir()
+    FORMATS[format](tmp_path / "counts", X, VOCAB)  # with a vocab.txt, whose name is enough
+    for number, path in enumerate(sorted((tmp_path / "counts").glob("[pc]*"))):
+        with path.open("rb") as file:
+            content = gzip.decompress(file.read()) if path.suffix == ".gz" else file.read()
+        path.unlink()
+        (tmp_path / "counts" / f"part-{number:05}").write_bytes(content)
+    write_npz(tmp_path / "counts", X, VOCAB)  # of another format
+    path = tmp_path / "counts" / "*" if by_pattern else tmp_path / "counts"
+    assert module(tmp_path, path, format=format).build().counts.sum() == X.sum()
+
+
+def test_a_matrix_whose_name_tells_nothing(tmp_path: Path) -> None:
+    write_npz(tmp_path, X, VOCAB).rename(tmp_path / "matrix")
+    assert_holds(module(tmp_path, tmp_path, format="npz").build(), X, VOCAB)
+    sp.save_npz(tmp_path / "counts.npz", sp.csr_array(X + 1))  # whose name does
+    assert_holds(module(tmp_path, tmp_path, format="npz").build(), X + 1, VOCAB)
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv"])
+def test_the_format_that_is_told_is_meant(tmp_path: Path, format: str) -> None:
+    path = FORMATS[format](tmp_path, X, VOCAB)
+    table = pl.scan_parquet(path / "*.parquet") if format == "parquet" else pl.scan_csv(path)
+    for name in ("counts.data", "counts.tsv.parquet" if format == "csv" else "counts.csv"):
+        if format == "parquet":
+            table.collect().write_parquet(tmp_path / name)
+        else:
+            table.collect().write_csv(tmp_path / name, separator="\t" if ".tsv" in name else ",")
+        assert module(tmp_path, tmp_path / name, format=format).build().counts.sum() == X.sum()
+
+
+@pytest.mark.parametrize("name", ["X.PARQUET", "X.TSV", "X.SVM.GZ", "DOCWORD.x.TXT.GZ"])
+def test_endings_in_capitals(tmp_path: Path, name: str) -> None:
+    write_vocab(tmp_path, ["a", "b"], "vocab.x.txt" if "x" in name else "vocab.txt")
+    table = pl.DataFrame({"document": ["0", "1", "1"], "term": ["a", "a", "b"], "count": [3, 1, 2]})
+    if name == "X.PARQUET":
+        table.write_parquet(tmp_path / name)
+    elif name == "X.TSV":
+        table.write_csv(tmp_path / name, separator="\t")
+    else:
+        content = "0 1:3\n0 1:1 2:2\n" if "SVM" in name else "2\n2\n3\n1 1 3\n2 1 1\n2 2 2\n"
+        (tmp_path / name).write_bytes(gzip.compress(content.encode()))
+    assert_holds(module(tmp_path, tmp_path).build(), np.array([[3, 0], [1, 2]]), ["a", "b"])
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_table_among_the_counts_is_none_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, absolute: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "counts" if absolute else Path("counts")
+    other = Path("counts") if absolute else tmp_path / "counts"
+    folder.mkdir()
+    write_parquet(folder, X, VOCAB)
+    pl.DataFrame({"document": [str(row) for row in range(len(X))]}).write_parquet(folder / "documents.parquet")
+    (folder / "words.csv").write_bytes((folder / "vocab.txt").read_bytes())
+    corpus = module(tmp_path, folder, documents=other / "documents.parquet", vocab=other / "words.csv").build()
+    assert_holds(corpus, X, VOCAB)
 
 
 # What a job on a cluster leaves.
@@ -464,6 +576,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], list[str]]] = {
     ),
     "mtx without banner": (text("a.mtx", "3 3 1\n1 1 1\n"), ["a.mtx", "%%MatrixMarket"]),
     "mtx fractional": (text("a.mtx", f"{BANNER}1 3 1\n1 2 0.25\n"), ["document 1, word 2", "0.25"]),
+    "mtx of absurdly many": (text("a.mtx", f"{BANNER}{2**31} 3 1\n1 2 1\n"), ["2,147,483,648 documents", "header"]),
     "mtx cut": (text("a.mtx", f"{BANNER}1 3 2\n1 2 1\n"), ["1 entries", "header states 2", "cut"]),
     "mtx word from 0": (text("a.mtx", f"{BANNER}1 3 1\n1 0 1\n"), ["word 0", "words from 1 to 3"]),
     "mtx document from 0": (text("a.mtx", f"{BANNER}1 3 1\n0 1 1\n"), ["document 0", "documents from 1 to 1"]),
@@ -473,6 +586,8 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], list[str]]] = {
     "uci of words": (text("docword.txt", "1\n3\n2\n1 3 1\n1 two 3\n"), ["docword.txt", "line 5", "1 two 3"]),
     "uci with a short line": (text("docword.txt", "1\n3\n2\n1 3 1\n1 2\n"), ["line 5", "'1 2'"]),
     "uci with a long line": (text("docword.txt", "1\n3\n2\n1 3 1\n1 2 3 4\n"), ["line 5", "'1 2 3 4'"]),
+    "uci of absurdly many": (text("docword.txt", f"{10**14 - 1}\n3\n1\n1 3 1\n"), ["99,999,999,999,999", "header"]),
+    "uci of less than none": (text("docword.txt", "-1\n3\n0\n"), ["states -1 documents", "from 0"]),
     "uci without header": (text("docword.txt", "1 3 1\n1 2 1\n"), ["docword.txt", "D, W"]),
     "uci cut": (cut(write_uci, "docword.mine.txt.gz"), ["docword.mine.txt.gz", "cannot be read"]),
     "uci too large": (text("docword.txt", "1\n3\n1\n1 3 3000000000\n"), ["3e+09", "2147483647"]),
@@ -480,7 +595,8 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], list[str]]] = {
     "svmlight outside": (text("a.svm", "0 1:1\n1 4:1\n"), ["document 2", "word 4", "words from 1 to 3"]),
     "svmlight from 0 with word 3": (text("a.svm", "0 0:1 3:1\n"), ["word 3", "words from 0 to 2"]),
     "svmlight of text": (text("a.svm", "0 1:1\n1 one:1\n"), ["a.svm", "line 2", "'one:1'"]),
-    "svmlight fractional": (text("a.svm", "0 1:1\n1 2:1.5\n"), ["document 2", "1.5"]),
+    "svmlight that does not tell": (text("a.svm", "0 1:1\n1 2:1\n"), ["a.svm", "no word 3", "--data.first_word 0"]),
+    "svmlight fractional": (text("a.svm", "0 3:1\n1 2:1.5\n"), ["document 2", "1.5"]),
     "svmlight without labels": (text("a.svm", "1:1 2:1\n"), ["line 1", "'1:1'", "label"]),
     "svmlight binary": (binary("a.svm", bytes(range(256))), ["a.svm"]),
     "parquet cut": (cut(write_parquet, "part-1.snappy.parquet"), ["part-1.snappy.parquet", "cannot be read"]),
@@ -589,8 +705,8 @@ def test_no_piece_grows_with_the_file(tmp_path: Path, monkeypatch: pytest.Monkey
         Npz(*files("npz", "*.npz"), VOCAB),
         MatrixMarket(*files("mtx", "*.mtx"), VOCAB),
         Uci(*files("uci", "docword*"), VOCAB),
-        SvmLight(*files("svmlight", "part*"), VOCAB, None),
-        LongTable(*files("parquet", "*.parquet"), None, ("document", "term", "count")),
+        SvmLight(*files("svmlight", "part*"), VOCAB),
+        LongTable(*files("parquet", "*.parquet"), None, "parquet", ("document", "term", "count")),
     ]
     for reader in readers:
         sizes = [len(documents) for documents, _, _ in reader.entries()]
