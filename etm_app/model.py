@@ -25,6 +25,7 @@ from etm_app.metrics.elbo import Elbo
 from etm_app.nn.anchor import Anchor
 from etm_app.nn.encoder import Activation
 from etm_app.nn.memory import Memory
+from etm_app.nn.processes import mean_over_documents
 from etm_app.nn.seeds import SeedWords
 from etm_app.nn.topics import Topics
 from etm_app.seeds import find_words, read_seeds
@@ -199,17 +200,18 @@ class ETM(EditedModel):
         self._epoch_start = time.perf_counter()
 
     def training_step(self, batch: BowBatch, batch_idx: int) -> Tensor:
-        """Negative ELBO of a batch, mean over its documents that are not empty, and the anchor's pull."""
+        """Negative ELBO, mean over the step's documents that are not empty, and the anchor's pull."""
         beta_by_word = self.topics()
         _, likelihood, kl = self.posterior.evidence(batch, beta_by_word)
         kl = kl.sum()
         # Kept by a metric of our own: Lightning's log costs as much as a tenth of a step, and averages batch means.
         self.train_elbo.update(-likelihood, kl, batch.num_nonempty)
         explained = None if self.e_step is not None and not self.e_step.several else likelihood.detach()
-        penalty: Tensor = self.anchor(self.topics.rho, self.topics.alpha, batch, explained)
+        processes = 1 if self._trainer is None else self.trainer.world_size
+        penalty: Tensor = self.anchor(self.topics.rho, self.topics.alpha, batch, explained, processes)
         if self.seed_topics:
             penalty = penalty + self.seed_words(self.topics, self.log_frequency, self.relevance)
-        loss = (kl - likelihood) / max(batch.num_nonempty, 1)
+        loss = mean_over_documents(kl - likelihood, batch.num_nonempty, processes)
         if self.training_set is not None:
             log_sizes = None if self.e_step is None else self.e_step.log_prior()
             loss = self.memory(loss, len(self.training_set), beta_by_word, log_sizes)
