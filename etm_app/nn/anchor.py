@@ -112,7 +112,8 @@ class Anchor(nn.Module):
 
     def evenness(self) -> Tensor:
         """Perplexity of the words' frequencies over the number of words: 1 where all are as frequent."""
-        return torch.special.entr(self.log_frequency.exp()).sum().exp() / len(self.log_frequency)
+        evenness: Tensor = torch.special.entr(self.log_frequency.exp()).sum().exp() / len(self.log_frequency)
+        return evenness
 
     def unexplained(self, batch: BowBatch, log_likelihood: Tensor, num_processes: int = 1) -> Tensor:
         """Perplexity of a step over that of the words' frequencies alone: 1 where topics explain nothing, towards 0.

@@ -140,12 +140,14 @@ def shares_of(loader: str, size: int, number: int, batch_size: int, steps: int |
     return dealt
 
 
-@given(st.sampled_from(LOADERS), st.integers(1, 30), st.integers(1, 7), st.integers(1, 10), st.none() | st.integers(1, 5))
+@given(
+    st.sampled_from(LOADERS), st.integers(1, 30), st.integers(1, 7), st.integers(1, 10), st.none() | st.integers(1, 5)
+)
 def test_a_step_means_the_same_on_any_number_of_processes(
     loader: str, size: int, number: int, batch_size: int, steps: int | None
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BowDataModule, "corpus", property(BowDataModule.build))  # documents of one split alone
+        patch.setattr(BowDataModule, "corpus", property(lambda data: data.build()))  # one split alone
         (alone,) = shares_of(loader, size, 1, batch_size, steps)
         together = shares_of(loader, size, number, batch_size, steps)
     assert [[*chain(*step)] for step in zip(*together, strict=True)] == alone  # none lost, none twice, and in order
