@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from math import isnan
 from pathlib import Path
-from socket import gethostname
 from typing import Any
 
 import numpy as np
@@ -64,12 +63,12 @@ def check_same_documents(digest: str, strategy: Strategy) -> None:
         strategy: Of the processes that train.
 
     Raises:
-        UserError: The first process has others.
+        UserError: They do not; all of them say so.
     """
-    if strategy.broadcast(digest) != digest:
+    if not strategy.reduce_boolean_decision(strategy.broadcast(digest) == digest, all=True):  # or some would wait
         raise UserError(
-            f"data: a process on {gethostname()} has other documents than the first process; expected the same files "
-            "and packages on all machines."
+            "data: the processes have different documents; expected the same on all machines: of the same files, and "
+            "of the same versions of packages."
         )
 
 
