@@ -208,7 +208,9 @@ class BowDataModule(LightningDataModule, ABC):
         length = len(dataset)
         if self.steps_per_epoch is not None:
             length = self.steps_per_epoch * min(self.batch_size, length)
-        order = EpochShuffle(len(dataset), length, self.seed)
+        order: EpochShuffle | range = EpochShuffle(len(dataset), length, self.seed)
+        if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
+            order = range(len(dataset))  # the same ones in every epoch
         device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
         if ResidentDataset.fits(dataset, device):
             return self._loader(ResidentDataset(dataset, device), order)
@@ -229,7 +231,9 @@ class BowDataModule(LightningDataModule, ABC):
     def _evaluation_loader(self, split: str) -> DataLoader[BowBatch]:
         return self._loader(BowDataset(self.corpus, self.corpus.rows(split), with_halves=True))
 
-    def _loader(self, dataset: BowDataset | ResidentDataset, order: EpochShuffle | None = None) -> DataLoader[BowBatch]:
+    def _loader(
+        self, dataset: BowDataset | ResidentDataset, order: EpochShuffle | range | None = None
+    ) -> DataLoader[BowBatch]:
         """Steps of all processes together, of which this one gets its share."""
         on_host = isinstance(dataset, BowDataset)
         size = max(min(self.batch_size, len(dataset)), 1)

@@ -3,20 +3,21 @@
 from collections.abc import Iterator
 from itertools import islice
 
-from torch.utils.data import DistributedSampler
+from torch.utils.data import DistributedSampler, SequentialSampler
 
 from etm_app.data.shuffle import EpochShuffle
 
 __all__ = ["Steps"]
 
 
-class Steps(DistributedSampler[list[int]]):
+class Steps(DistributedSampler[list[int]], SequentialSampler):  # type: ignore[misc]  # of lists, not of numbers
     """The share that a process has in each step.
 
     The shares of a step follow each other in its order, have each document once, and differ by one document at most.
     Where there are fewer documents than processes, some are empty: all processes take the same number of steps.
 
-    A DistributedSampler, as Lightning takes that for dealt out: its own would give some documents to two processes.
+    A DistributedSampler, as Lightning takes that for dealt out: its own would give some documents to two processes. And
+    a SequentialSampler: `overfit_batches` would put one of single documents in the place of others.
 
     Args:
         order: Numbers of the documents in their order.
@@ -44,7 +45,7 @@ class Steps(DistributedSampler[list[int]]):
         while step := list(islice(order, self.size)):
             yield step
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[int]]:  # type: ignore[override]
         for step in self.whole():
             first, end = (len(step) * place // self.num_replicas for place in (self.rank, self.rank + 1))
             yield step[first:end]

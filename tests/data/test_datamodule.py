@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pytorch_lightning import LightningDataModule
-from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
+from torch.utils.data import DataLoader, DistributedSampler, SequentialSampler, TensorDataset
 
 from etm_app.data.corpus import SPLITS, BowCorpus
 from etm_app.data.datamodule import BowDataModule, training_set
@@ -116,7 +116,7 @@ class Processes:
     """What a data module asks its trainer."""
 
     def __init__(self, number: int, process: int) -> None:
-        self.world_size, self.global_rank = number, process
+        self.world_size, self.global_rank, self.overfit_batches = number, process, 0
         self.strategy = SimpleNamespace(root_device=torch.device("cpu"))
 
 
@@ -153,6 +153,17 @@ def test_a_step_means_the_same_on_any_number_of_processes(
     assert [[*chain(*step)] for step in zip(*together, strict=True)] == alone  # none lost, none twice, and in order
     lengths = np.array([[len(share) for share in taken] for taken in together])
     assert (lengths.max(axis=0) - lengths.min(axis=0) <= 1).all()
+
+
+def test_what_is_overfitted_is_the_same_in_every_epoch() -> None:
+    module = PlantedDataModule(batch_size=7)
+    module.trainer = Processes(1, 0)  # type: ignore[assignment]
+    module.trainer.overfit_batches = 2  # type: ignore[union-attr]
+    sampler = module.train_dataloader().sampler
+    assert isinstance(sampler, SequentialSampler), "Lightning puts one of single documents in its place"
+    for epoch in range(2):
+        sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        assert [*chain(*sampler)] == list(range(60))
 
 
 @given(st.none() | st.integers(1, 5), st.integers(0, 3))
