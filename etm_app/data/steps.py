@@ -10,7 +10,7 @@ from etm_app.data.shuffle import EpochShuffle
 __all__ = ["Steps"]
 
 
-class Steps(DistributedSampler[list[int]], SequentialSampler):  # type: ignore[misc]  # of lists, not of numbers
+class Steps(DistributedSampler[list[int]], SequentialSampler):
     """The share that a process has in each step.
 
     The shares of a step follow each other in its order, have each document once, and differ by one document at most.
