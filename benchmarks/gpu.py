@@ -77,7 +77,7 @@ def main(
     order = np.random.default_rng(0).permutation(len(dataset))
     rows = []
     for batch_size in batch_sizes:
-        batch = dataset.__getitems__(order[:batch_size])
+        batch = dataset[order[:batch_size]]
         off = difference(corpus, batch, device)
         (first, seconds), (second, _) = (fit(corpus, batch_size, num_epochs, device) for _ in range(2))
         same = all(torch.equal(weight, second[name]) for name, weight in first.items())
@@ -89,7 +89,7 @@ def main(
         on_device = batch.to(device)
         bare = machine.seconds(lambda: step(model, on_device, optimizer), device=device)  # noqa: B023 - called at once
         memory = torch.cuda.max_memory_allocated() / 1e9 if device != "cpu" else machine.memory()["peak"]
-        _, floor = against_floor(model, lambda: resident.__getitems__(order[:batch_size]), device)  # noqa: B023
+        _, floor = against_floor(model, lambda: resident[order[:batch_size]], device)  # noqa: B023
         rows.append([
             f"{len(batch):,}", f"{off:.0e}", "yes" if same else "no", f"{1e3 * bare:.2f}", f"{floor / bare:.0%}",
             f"{len(batch) / bare:,.0f}", f"{len(dataset) / seconds:,.0f}", f"{memory:.2f}",

@@ -118,7 +118,7 @@ def fetcher(corpus: BowCorpus) -> Callable[[], BowBatch]:
     """Cuts a batch of 1,000 of the training documents, the same ones every time."""
     dataset = BowDataset(corpus, corpus.rows("train"), with_gradients=True)
     chosen = np.random.default_rng(0).permutation(len(dataset))[:1000]
-    return lambda: dataset.__getitems__(chosen)
+    return lambda: dataset[chosen]
 
 
 def against_floor(model: ETM, fetch: Callable[[], BowBatch], device: str = "cpu") -> tuple[float, float]:

@@ -88,7 +88,7 @@ def of_documents(model: TopicModel, beta: NDArray[np.float64], corpus: BowCorpus
     """Perplexity of the test documents, and what their largest topics tell of their labels."""
     rows = corpus.rows("test")
     test = BowDataset(corpus, rows, with_halves=True)
-    batch = test.__getitems__(range(len(test)))
+    batch = test[range(len(test))]
 
     def theta(counts: sp.csr_array) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Proportions, and which documents have any."""

@@ -38,6 +38,11 @@ class EvaluatedModel(TopicModel, LightningModule):
         self.usage = TopicUsage(num_topics)
         self._beta_by_word: Tensor | None = None  # during an evaluation
 
+    @property
+    def num_processes(self) -> int:
+        """How many processes have a share of each step."""
+        return 1 if self._trainer is None else self.trainer.world_size
+
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> BowBatch:
         """Turn dense counts [B, V] of a user's own LightningDataModule into a BowBatch.
 

@@ -16,7 +16,7 @@ from etm_app.checkpoint.old import take_old_names
 from etm_app.checkpoint.resume import begin_anew, check_state
 from etm_app.data.batch import BowBatch
 from etm_app.data.corpus import BowDataset
-from etm_app.data.datamodule import held_out_set, training_set
+from etm_app.data.datamodule import BowDataModule, held_out_set, training_set
 from etm_app.data.digest import digest_of_data
 from etm_app.data.vocabulary import check_same_vocab
 from etm_app.editing import EditedModel
@@ -26,10 +26,11 @@ from etm_app.metrics.elbo import Elbo
 from etm_app.nn.anchor import Anchor
 from etm_app.nn.encoder import Activation
 from etm_app.nn.memory import Memory
+from etm_app.nn.processes import mean_over_documents
 from etm_app.nn.seeds import SeedWords
 from etm_app.nn.topics import Topics
 from etm_app.seeds import find_words, read_seeds
-from etm_app.start import choose_inference, place_embeddings, read_vectors, seed_warnings
+from etm_app.start import check_same_documents, choose_inference, place_embeddings, read_vectors, seed_warnings
 from etm_app.topic_model import Inference
 
 __all__ = ["ETM"]
@@ -166,6 +167,8 @@ class ETM(EditedModel):
             self._trained_on = self.data_digest if self.placed else None
             if self.training_set is not None and datamodule is not None:
                 self.data_digest = digest_of_data(datamodule, self.training_set, self.known_vocab)
+                if isinstance(datamodule, BowDataModule):  # a class of the user's may deal its documents out itself
+                    check_same_documents(self.data_digest, self.trainer.strategy)
 
     def on_fit_start(self) -> None:
         """Place the embeddings, once in a model's life; here it is known what a checkpoint has restored."""
@@ -185,8 +188,7 @@ class ETM(EditedModel):
                 tokens = None if self.training_set is None else self.training_set.token_counts()
                 rank_zero_info(f"Embeddings: {given.coverage(tokens)}, in {given.path}")
             corpus = self.training_set if self.warm_start else None
-            scale, broadcast = self.embedding_scale, self.trainer.strategy.broadcast
-            place_embeddings(self, corpus, given, scale, self._seed, broadcast, seeds)
+            place_embeddings(self, corpus, given, self.embedding_scale, self._seed, self.trainer.strategy, seeds)
             self.placed.fill_(True)
 
     @property
@@ -200,17 +202,17 @@ class ETM(EditedModel):
         self._epoch_start = time.perf_counter()
 
     def training_step(self, batch: BowBatch, batch_idx: int) -> Tensor:
-        """Negative ELBO of a batch, mean over its documents that are not empty, and the anchor's pull."""
+        """Negative ELBO, mean over the step's documents that are not empty, and the anchor's pull."""
         beta_by_word = self.topics()
         _, likelihood, kl = self.posterior.evidence(batch, beta_by_word)
         kl = kl.sum()
         # Kept by a metric of our own: Lightning's log costs as much as a tenth of a step, and averages batch means.
         self.train_elbo.update(-likelihood, kl, batch.num_nonempty)
         explained = None if self.e_step is not None and not self.e_step.several else likelihood.detach()
-        penalty: Tensor = self.anchor(self.topics.rho, self.topics.alpha, batch, explained)
+        penalty: Tensor = self.anchor(self.topics.rho, self.topics.alpha, batch, explained, self.num_processes)
         if self.seed_topics:
             penalty = penalty + self.seed_words(self.topics, self.log_frequency, self.relevance)
-        loss = (kl - likelihood) / max(batch.num_nonempty, 1)
+        loss = mean_over_documents(kl - likelihood, batch.num_nonempty, self.num_processes)
         if self.training_set is not None:
             log_sizes = None if self.e_step is None else self.e_step.log_prior()
             loss = self.memory(loss, len(self.training_set), beta_by_word, log_sizes)

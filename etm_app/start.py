@@ -1,22 +1,24 @@
 """Where a model starts: its embeddings at pre-trained vectors or where the corpus puts them, and its inference."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import isnan
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from pytorch_lightning.strategies import Strategy
 from pytorch_lightning.utilities import rank_zero_warn
 
 from etm_app.data.corpus import BowDataset
 from etm_app.data.word_vectors.embeddings import Embeddings, read_embeddings
+from etm_app.errors import UserError
 from etm_app.evaluation import EvaluatedModel
 from etm_app.nn.warm_start import MAX_DOCUMENTS, warm_start
 from etm_app.seeds import contradictions, find_words, unknown_words
 from etm_app.topic_model import Inference, TopicModel
 
-__all__ = ["choose_inference", "place_embeddings", "read_vectors", "seed_warnings"]
+__all__ = ["check_same_documents", "choose_inference", "place_embeddings", "read_vectors", "seed_warnings"]
 
 CHOICES: tuple[Inference, Inference] = ("mixture", "mixed_membership")
 CHOOSING = 2_000  # documents that the inference is chosen by
@@ -53,13 +55,30 @@ def choose_inference(model: EvaluatedModel, held_out: BowDataset | None) -> tupl
     )
 
 
+def check_same_documents(digest: str, strategy: Strategy) -> None:
+    """Refuse processes, of several machines say, that do not have the same documents.
+
+    Args:
+        digest: Of the documents of this process.
+        strategy: Of the processes that train.
+
+    Raises:
+        UserError: They do not; all of them say so.
+    """
+    if not strategy.reduce_boolean_decision(strategy.broadcast(digest) == digest, all=True):  # or some would wait
+        raise UserError(
+            "data: the processes have different documents; expected the same on all machines: of the same files, and "
+            "of the same versions of packages."
+        )
+
+
 def place_embeddings(
     model: TopicModel,
     training_set: BowDataset | None,
     given: Embeddings | None,
     scale: float,
     seed: int,
-    broadcast: Callable[[Any], Any],
+    strategy: Strategy,
     seeds: Sequence[Sequence[int]] = (),
 ) -> None:
     """Place the word and topic embeddings of a new model, and its anchor there.
@@ -70,7 +89,7 @@ def place_embeddings(
         given: Pre-trained vectors of the words, if there are some.
         scale: Length of the embeddings at a warm start.
         seed: Of the warm start.
-        broadcast: Gives all processes what the first one has.
+        strategy: Of the processes that train.
         seeds: Words, by their numbers, that the first topics are to be about.
     """
     if given is not None:
@@ -80,9 +99,12 @@ def place_embeddings(
         counts, vectors = sample.counts(), sample.vectors()
         num_topics, rho_size = model.topics.alpha.shape
         directions = None if given is None else given.directions()
-        start = warm_start(counts, num_topics, rho_size, scale, seed % 2**32, directions, vectors, seeds)
-        # All processes take the first one's: arithmetic on several machines need not agree to the last bit.
-        rho, alpha = map(torch.from_numpy, broadcast(start))
+        # Once for all: processes share cores, and arithmetic on several machines need not agree to the last bit.
+        found = None
+        if strategy.is_global_zero:
+            found = warm_start(counts, num_topics, rho_size, scale, seed % 2**32, directions, vectors, seeds)
+        start: Any = strategy.broadcast(found)
+        rho, alpha = map(torch.from_numpy, start)
         model.topics.place(rho, alpha)
         # Plus one: a word of no document here is held as well, if loosely.
         documents = (np.bincount(counts.indices, minlength=model.vocab_size) + 1) / (counts.shape[0] + 1)

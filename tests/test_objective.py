@@ -1,5 +1,9 @@
 """What a training step minimizes, and its gradients, against the same mathematics dense and in float64."""
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from threading import Barrier, get_ident
 from typing import Any, get_args
 
 import numpy as np
@@ -150,3 +154,43 @@ def test_every_activation_is_that_of_the_reference(activation: Activation) -> No
 @pytest.mark.parametrize("x", [*EDGE_CASES.values(), planted_counts(12)], ids=[*EDGE_CASES, "planted"])
 def test_odd_documents_in_the_precision_of_training(x: NDArray[np.int64], switches: dict[str, Any]) -> None:
     assert_is_the_reference(etm(x.shape[1], **switches), x, 1e-4)
+
+
+def step_of_processes(
+    model: ETM, shares: Sequence[NDArray[np.int64]], monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[Tensor, dict[str, Tensor]]]:
+    """What a step is in each of several processes; threads are in their place, whose numbers are summed for real."""
+    together, values_of = Barrier(len(shares), timeout=30), dict[int, Tensor]()
+
+    def all_reduce(values: Tensor) -> None:
+        values_of[get_ident()] = values.clone()
+        together.wait()
+        total = torch.stack([*values_of.values()]).sum(0)
+        together.wait()
+        values.copy_(total)
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
+    monkeypatch.setattr(ETM, "num_processes", len(shares))
+    with ThreadPoolExecutor(len(shares)) as threads:
+        return [*threads.map(step, [deepcopy(model) for _ in shares], shares)]
+
+
+@inferences
+@pytest.mark.parametrize("ends", [[5], [4, 8], [0, 12], [0, 5, 5, 6, 6]], ids=str)
+def test_processes_together_take_the_step_of_one(
+    ends: list[int], inference: Inference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = planted_counts(12)
+    model = etm(x.shape[1], inference=inference, seed_topics=SEEDS, enc_drop=0.0).double()
+    model.memory.place(model.topics().flip(1), torch.full((4,), 0.25).double())
+    model.memory.num_documents, model.memory.num_tokens = 50, 900
+    model.training_set = range(60)  # type: ignore[assignment]  # asked for its length
+    monkeypatch.setattr(torch, "randn_like", torch.zeros_like)  # an encoder's noise is that of a process
+    loss, gradients = step(deepcopy(model), x)
+    found = step_of_processes(model, np.split(x, ends), monkeypatch)
+    for own_loss, own_gradients in found:
+        assert_close(own_loss, loss, 1e-9)
+        assert own_gradients.keys() == gradients.keys()  # or the others would wait for one
+    for name, gradient in gradients.items():
+        mean = torch.stack([own_gradients[name] for _, own_gradients in found]).mean(0)
+        assert_close(mean, gradient, 1e-9, 1e-3 * gradient.abs().max().item())

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from etm_app.checkpoint.content import non_finite
 from etm_app.data.datamodule import BowDataModule
+from etm_app.data.steps import Steps
 from etm_app.errors import UserError
 from etm_app.model import ETM
 
@@ -112,10 +113,10 @@ class DivergenceStop(Callback):
 def _documents_of(trainer: Trainer, batch_idx: int) -> str:
     """Names of the documents of a batch of this epoch, whose order can be had again."""
     datamodule = getattr(trainer, "datamodule", None)
-    sampler = getattr(trainer.train_dataloader, "batch_sampler", None)
-    if not isinstance(datamodule, BowDataModule) or sampler is None:
+    sampler = getattr(trainer.train_dataloader, "sampler", None)
+    if not isinstance(datamodule, BowDataModule) or not isinstance(sampler, Steps):
         return f", in batch {batch_idx:,} of epoch {trainer.current_epoch:,}"
-    positions = next(islice(iter(sampler), batch_idx, None))
+    positions = next(islice(sampler.whole(), batch_idx, None))
     corpus = datamodule.corpus
     ids = corpus.documents["id"].gather(corpus.rows("train")[positions[:SHOWN]]).to_list()
     more = f" and {len(positions) - SHOWN:,} more" if len(positions) > SHOWN else ""

@@ -67,6 +67,7 @@ class ThetaWriter(BasePredictionWriter):
         self.num_documents = 0
         self.num_empty = 0
         self._num_written = 0
+        self._is_numbered = False
         self._names: list[str] = []
         self._parts: Path | None = None
         self._made: list[Path] = []  # folders, the innermost first
@@ -94,6 +95,11 @@ class ThetaWriter(BasePredictionWriter):
                 shutil.rmtree(self._parts, ignore_errors=True)
                 self._parts.mkdir(parents=True)
         trainer.strategy.barrier()
+        if not self._parts.is_dir():
+            raise UserError(
+                f"prediction.path: {self.written} is in a folder that process {trainer.global_rank} does not see; "
+                "expected one that all machines share."
+            )
 
     def on_predict_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Know what the topics are called, where a user has named some."""
@@ -130,6 +136,7 @@ class ThetaWriter(BasePredictionWriter):
 
     def _numbered(self, trainer: Trainer, batch_indices: Sequence[int] | None, size: int) -> pl.DataFrame:
         """Documents of a data module that does not say who they are."""
+        self._is_numbered = True
         if not batch_indices:  # Lightning knows none where the user's loader makes whole batches itself
             if trainer.world_size > 1:
                 raise UserError(
@@ -145,8 +152,8 @@ class ThetaWriter(BasePredictionWriter):
         trainer.strategy.barrier()
         if not trainer.is_global_zero or self._parts is None or self.written is None:
             return
-        rows = pl.scan_parquet(self._parts / "*.parquet")
-        if trainer.world_size > 1:  # a sampler over processes repeats documents to make their shares equal
+        rows = pl.scan_parquet(self._parts / "*.parquet")  # by name, which is the order of our own data modules
+        if self._is_numbered and trainer.world_size > 1:  # Lightning deals documents out in turns
             rows = rows.unique("row").sort("row")
         with replacing(self.written, "prediction.path") as unfinished:
             # In the background, because a signal has to wait for a query that this thread runs itself.

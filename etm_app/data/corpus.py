@@ -427,7 +427,7 @@ class BowDataset(Dataset[BowBatch]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitems__(self, positions: Sequence[int]) -> BowBatch:
+    def __getitem__(self, positions: Sequence[int]) -> BowBatch:
         """The documents at these positions of ``rows``, as one batch; DataLoader calls this."""
         rows = self.rows[np.asarray(positions, np.int64)]
         indptr, indices, counts, where = self.corpus.select(rows)
@@ -456,7 +456,7 @@ class BowDataset(Dataset[BowBatch]):
     def batches(self, size: int) -> Iterator[BowBatch]:
         """All documents in order, at most ``size`` at a time."""
         for start in range(0, len(self), size):
-            yield self.__getitems__(range(start, min(start + size, len(self))))
+            yield self[range(start, min(start + size, len(self)))]
 
     def parts(self, size: int | None = None) -> Iterator["BowDataset"]:
         """All documents in order, at most ``size`` at a time; by default `DOCUMENTS_AT_ONCE`."""

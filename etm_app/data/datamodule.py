@@ -15,10 +15,9 @@ import polars as pl
 import scipy.sparse as sp
 import torch
 from pytorch_lightning import LightningDataModule
-from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
 from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.model_helpers import is_overridden
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from etm_app.data.batch import BowBatch, as_batch
 from etm_app.data.cache import prepared
@@ -26,6 +25,7 @@ from etm_app.data.corpus import SPLITS, BowCorpus, BowDataset
 from etm_app.data.document_vectors import VectorFile
 from etm_app.data.resident import ResidentDataset
 from etm_app.data.shuffle import EpochShuffle
+from etm_app.data.steps import Steps
 from etm_app.data.times import Period, check_time_format
 from etm_app.errors import UserError
 
@@ -207,8 +207,10 @@ class BowDataModule(LightningDataModule, ABC):
         dataset = BowDataset(self.corpus, self.corpus.rows("train"), with_gradients=True)
         length = len(dataset)
         if self.steps_per_epoch is not None:
-            length = self.steps_per_epoch * self._share_of_step(dataset) * self._num_processes
-        order = EpochShuffle(len(dataset), length, self.seed)
+            length = self.steps_per_epoch * min(self.batch_size, length)
+        order: EpochShuffle | range = EpochShuffle(len(dataset), length, self.seed)
+        if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
+            order = range(len(dataset))  # the same ones in every epoch
         device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
         if ResidentDataset.fits(dataset, device):
             return self._loader(ResidentDataset(dataset, device), order)
@@ -227,34 +229,19 @@ class BowDataModule(LightningDataModule, ABC):
         return self._loader(BowDataset(self.corpus, np.arange(len(self.corpus)), with_documents=True))
 
     def _evaluation_loader(self, split: str) -> DataLoader[BowBatch]:
-        dataset = BowDataset(self.corpus, self.corpus.rows(split), with_halves=True)
-        if self._num_processes == 1:
-            return self._loader(dataset)
-        if 0 < len(dataset) < self._num_processes:
-            raise UserError(
-                f"data: {len(dataset)} {split} documents for {self._num_processes} processes; expected one for each at "
-                f"least: give more, or --trainer.devices {len(dataset)}."
-            )
-        # Lightning's own sampler repeats documents to give every process as many, which would change the metrics.
-        return self._loader(dataset, UnrepeatedDistributedSampler(dataset, shuffle=False))
-
-    @property
-    def _num_processes(self) -> int:
-        return 1 if self.trainer is None else self.trainer.world_size
-
-    def _share_of_step(self, dataset: BowDataset | ResidentDataset) -> int:
-        """Documents of a step in each process."""
-        return max(-(-min(self.batch_size, len(dataset)) // self._num_processes), 1)
+        return self._loader(BowDataset(self.corpus, self.corpus.rows(split), with_halves=True))
 
     def _loader(
-        self, dataset: BowDataset | ResidentDataset, sampler: Sampler[int] | None = None
+        self, dataset: BowDataset | ResidentDataset, order: EpochShuffle | range | None = None
     ) -> DataLoader[BowBatch]:
+        """Steps of all processes together, of which this one gets its share."""
         on_host = isinstance(dataset, BowDataset)
+        size = max(min(self.batch_size, len(dataset)), 1)
+        share = (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
         return DataLoader(
             dataset,
-            batch_size=self._share_of_step(dataset),
-            sampler=sampler,
-            collate_fn=_as_is,  # type: ignore[arg-type]  # __getitems__ makes the batch
+            batch_size=None,  # the sampler says what is in a batch
+            sampler=Steps(range(len(dataset)) if order is None else order, size, *share),
             num_workers=self.num_workers if on_host else 0,
             persistent_workers=on_host and self.num_workers > 0,
             pin_memory=on_host and torch.cuda.is_available(),
@@ -376,7 +363,3 @@ def corpus_of(datamodule: LightningDataModule, vocab_size: int, splits: Sequence
             split_of += [split] * len(batch)
     vocab = getattr(datamodule, "vocab", None) or [str(word) for word in range(vocab_size)]
     return BowCorpus.from_matrix(sp.vstack(counts), vocab, split_of)
-
-
-def _as_is(batch: BowBatch) -> BowBatch:
-    return batch

@@ -51,7 +51,7 @@ class ResidentDataset(Dataset[BowBatch]):
     def __len__(self) -> int:
         return len(self.indptr) - 1
 
-    def __getitems__(self, positions: Sequence[int]) -> BowBatch:
+    def __getitem__(self, positions: Sequence[int]) -> BowBatch:
         """The documents at these positions as one batch on the device; DataLoader calls this."""
         rows = np.asarray(positions, np.int64)
         lengths = self.indptr[rows + 1] - self.indptr[rows]

@@ -8,6 +8,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from etm_app.data.batch import BowBatch
+from etm_app.nn.processes import total
 
 __all__ = ["Anchor"]
 
@@ -34,7 +35,7 @@ class Anchor(nn.Module):
 
         weight · min(1, 20000/D) · g(u) · Σ_v f_v (‖ρ_v − ρ⁰_v‖² + 1/K Σ_k ‖Δ_k − Δ‖² + g(e) ‖Δ‖²)
 
-    g(x) = min(1, x/0.5)³. D: documents in training. u: perplexity of the batch over that of the words' frequencies
+    g(x) = min(1, x/0.5)³. D: documents in training. u: perplexity of the step over that of the words' frequencies
     alone (`unexplained`), a constant to the gradients; with one topic a document, 0.4 in place of g(u). f_v: share of
     the documents with word v; Σ_v f_v is the number of different words of a document. Δ_k = α_k − α⁰_k, Δ: their mean.
     ρ⁰, α⁰: where the embeddings were placed. Like the likelihood, the drift grows with the number of words, and counts
@@ -77,7 +78,9 @@ class Anchor(nn.Module):
         self.document_frequency = document_frequency.to(rho)
         self.log_frequency = frequency.to(torch.promote_types(rho.dtype, torch.float32)).log().to(rho)
 
-    def forward(self, rho: Tensor, alpha: Tensor, batch: BowBatch, log_likelihood: Tensor | None) -> Tensor:
+    def forward(
+        self, rho: Tensor, alpha: Tensor, batch: BowBatch, log_likelihood: Tensor | None, num_processes: int = 1
+    ) -> Tensor:
         """The penalty of these embeddings.
 
         Args:
@@ -85,6 +88,7 @@ class Anchor(nn.Module):
             alpha: Of the topics, [K, L].
             batch: Documents.
             log_likelihood: Of all of them together, nats; None where they have one topic each.
+            num_processes: How many processes have a share of the step's documents.
 
         Returns:
             Nats a document, a scalar; 0 where no embeddings were placed.
@@ -93,7 +97,7 @@ class Anchor(nn.Module):
             return alpha.new_zeros(())
         gives_way: Tensor | float = ONE_TOPIC
         if log_likelihood is not None:
-            gives_way = _gives_way(self.unexplained(batch, log_likelihood))
+            gives_way = _gives_way(self.unexplained(batch, log_likelihood, num_processes))
         weight = self.weight * min(1.0, MOST_DOCUMENTS / self.num_documents)
         return weight * gives_way * self.drift(rho, alpha)
 
@@ -111,15 +115,19 @@ class Anchor(nn.Module):
         evenness: Tensor = torch.special.entr(self.log_frequency.exp()).sum().exp() / len(self.log_frequency)
         return evenness
 
-    def unexplained(self, batch: BowBatch, log_likelihood: Tensor) -> Tensor:
-        """Perplexity of a batch over that of the words' frequencies alone: 1 where topics explain nothing, towards 0.
+    def unexplained(self, batch: BowBatch, log_likelihood: Tensor, num_processes: int = 1) -> Tensor:
+        """Perplexity of a step over that of the words' frequencies alone: 1 where topics explain nothing, towards 0.
 
         Args:
             batch: Documents.
             log_likelihood: Of all of them together, nats.
+            num_processes: As in `forward`.
         """
         by_frequency = torch.dot(batch.counts.to(self.log_frequency), self.log_frequency.index_select(0, batch.indices))
-        return ((by_frequency - log_likelihood.detach()) / batch.counts.sum().clamp(min=1)).exp()
+        sums = torch.stack((by_frequency - log_likelihood.detach(), batch.counts.sum()))
+        excess, tokens = total(sums, num_processes)
+        unexplained: Tensor = (excess / tokens.clamp(min=1)).exp()
+        return unexplained
 
 
 def _gives_way(left: Tensor) -> Tensor:

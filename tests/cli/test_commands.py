@@ -1,7 +1,6 @@
 """The command line as a user starts it, in processes of its own."""
 
 import contextlib
-import json
 import os
 import pty
 import re
@@ -96,20 +95,6 @@ def test_a_fit_in_a_terminal(tmp_path: Path, paper_dir: Path) -> None:
     assert not [words for words in ("v_num", "Restoring", "Loaded", "stopped") if words in text]
     last = text.index("Metrics"), text.index("Topics, largest first"), text.index("Best checkpoint: lightning_logs/")
     assert last == (*sorted(last),)
-
-
-def test_two_processes_fit_and_one_measures_the_same(start, tmp_path: Path, paper_dir: Path) -> None:  # type: ignore[no-untyped-def]
-    data = ("--data=NewsgroupsDataModule", f"--data.data_dir={paper_dir}", "--data.batch_size=7", *SMALL)
-    together = ("--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp")
-    fitted = start("fit", *data, *together)
-    assert fitted.returncode == 0, fitted.stderr
-    first, second = (tmp_path / "lightning_logs" / f"version_{version}" for version in (0, 1))
-    alone = start("test", *data, "--trainer.devices=1", f"--ckpt_path={first / 'checkpoints' / 'best.ckpt'}")
-    assert alone.returncode == 0, alone.stderr
-    by_two, by_one = (json.loads((folder / "metrics.json").read_text()) for folder in (first, second))
-    assert len(by_one) >= 8
-    for name, metric in by_one.items():
-        assert by_two[name]["value"] == pytest.approx(metric["value"], rel=1e-5), name
 
 
 def test_the_etm_command_is_the_same() -> None:

@@ -202,7 +202,7 @@ def test_a_dataset_makes_batches_of_its_documents(x: NDArray[np.int64]) -> None:
     rows = np.flatnonzero(np.arange(len(x)) % 2 == 0)
     dataset = BowDataset(corpus_of(x), rows, with_gradients=True)
     assert len(dataset) == len(rows)
-    batch = dataset.__getitems__(range(len(rows)))
+    batch = dataset[range(len(rows))]
     expected = batch_of(x[rows])
     assert (dense(batch, batch.counts).numpy() == x[rows]).all()
     assert batch.num_nonempty == expected.num_nonempty
@@ -215,7 +215,7 @@ def test_a_dataset_makes_batches_of_its_documents(x: NDArray[np.int64]) -> None:
 def test_halves_of_the_source_are_used_as_they_are(positions: list[int]) -> None:
     halves = np.array([[0, 0, 1], [0, 0, 0], [3, 0, 0], [1, 0, 1]])
     dataset = BowDataset(corpus_of(X, halves=sp.csr_array(halves)), np.arange(4), with_halves=True)
-    batch = dataset.__getitems__(positions)
+    batch = dataset[positions]
     assert batch.first_half is not None
     assert (dense(batch, batch.first_half).numpy() == halves[positions]).all()
 

@@ -6,12 +6,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from lightning_fabric.utilities.distributed import DistributedSamplerWrapper
 from pytorch_lightning import LightningDataModule
-from torch.utils.data import BatchSampler, DataLoader, TensorDataset
+from torch.utils.data import DataLoader, DistributedSampler, SequentialSampler, TensorDataset
 
 from etm_app.data.corpus import SPLITS, BowCorpus
-from etm_app.data.datamodule import training_set
+from etm_app.data.datamodule import BowDataModule, training_set
 from etm_app.errors import UserError
 from tests.planted import SPLITS as PLANTED_SPLITS
 from tests.planted import PlantedDataModule, planted_counts
@@ -95,8 +94,9 @@ def orders(size: int, epochs: int, **kwargs: int | None) -> list[list[int]]:
     drawn = []
     for epoch in range(epochs):
         sampler.set_epoch(epoch)  # type: ignore[attr-defined]
-        drawn.append(list(sampler))
-        assert len(drawn[-1]) == len(sampler)  # type: ignore[arg-type]
+        steps = list(sampler)
+        assert len(steps) == len(sampler)  # type: ignore[arg-type]
+        drawn.append([*chain(*steps)])
     return drawn
 
 
@@ -115,48 +115,55 @@ def test_epochs_go_through_the_documents_again_and_again(
 class Processes:
     """What a data module asks its trainer."""
 
-    def __init__(self, number: int) -> None:
-        self.world_size = number
+    def __init__(self, number: int, process: int) -> None:
+        self.world_size, self.global_rank, self.overfit_batches = number, process, 0
         self.strategy = SimpleNamespace(root_device=torch.device("cpu"))
 
 
-def steps_of(size: int, processes: int, batch_size: int, steps: int | None) -> list[list[list[int]]]:
-    """Documents of each step of two epochs, of all processes together, as Lightning deals them."""
-    module = PlantedDataModule(
-        np.ones((size, 1), np.int64), ["train"] * size, batch_size=batch_size, steps_per_epoch=steps
-    )
-    module.trainer = Processes(processes)  # type: ignore[assignment]
-    loader = module.train_dataloader()
-    assert loader.batch_size is not None
-    drawn = []
-    for epoch in range(2):
-        dealt = []
-        for rank in range(processes):
-            sampler = DistributedSamplerWrapper(loader.sampler, num_replicas=processes, rank=rank, shuffle=False)
+LOADERS = ("train", "val", "test", "predict")
+
+
+def shares_of(loader: str, size: int, number: int, batch_size: int, steps: int | None) -> list[list[list[int]]]:
+    """Documents of each step of two epochs that each of some processes gets."""
+    splits = [loader if loader in SPLITS else "train"] * size
+    module = PlantedDataModule(np.ones((size, 1), np.int64), splits, batch_size=batch_size, steps_per_epoch=steps)
+    dealt = []
+    for process in range(number):
+        module.trainer = Processes(number, process)  # type: ignore[assignment]
+        sampler = getattr(module, f"{loader}_dataloader")().sampler
+        assert isinstance(sampler, DistributedSampler), "Lightning deals it out again"
+        taken = []
+        for epoch in range(2):
             sampler.set_epoch(epoch)
-            loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
-            dealt.append(list(BatchSampler(sampler, loader.batch_size, drop_last=False)))
-        drawn.append([sorted(chain(*step)) for step in zip(*dealt, strict=True)])
-    return drawn
+            taken += list(sampler)
+        dealt.append(taken)
+    return dealt
 
 
-@given(st.integers(1, 30), st.integers(1, 4), st.integers(1, 10), st.none() | st.integers(1, 5))
+@given(
+    st.sampled_from(LOADERS), st.integers(1, 30), st.integers(1, 7), st.integers(1, 10), st.none() | st.integers(1, 5)
+)
 def test_a_step_means_the_same_on_any_number_of_processes(
-    size: int, processes: int, batch_size: int, steps: int | None
+    loader: str, size: int, number: int, batch_size: int, steps: int | None
 ) -> None:
-    alone = steps_of(size, 1, batch_size, steps)
-    together = steps_of(size, processes, batch_size, steps)
-    if steps is not None:
-        assert [len(epoch) for epoch in together] == [steps, steps]
-    if min(size, batch_size) % processes == 0 and (steps is not None or size % processes == 0):
-        assert together == alone
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BowDataModule, "corpus", property(lambda data: data.build()))  # one split alone
+        (alone,) = shares_of(loader, size, 1, batch_size, steps)
+        together = shares_of(loader, size, number, batch_size, steps)
+    assert [[*chain(*step)] for step in zip(*together, strict=True)] == alone  # none lost, none twice, and in order
+    lengths = np.array([[len(share) for share in taken] for taken in together])
+    assert (lengths.max(axis=0) - lengths.min(axis=0) <= 1).all()
 
 
-def test_several_processes_want_a_document_each_to_evaluate() -> None:
-    module = PlantedDataModule(np.ones((5, 1), np.int64), ["train", "train", "val", "val", "test"])
-    module.trainer = Processes(3)  # type: ignore[assignment]
-    with pytest.raises(UserError, match=r"2 val documents for 3 processes.*--trainer.devices 2"):
-        module.val_dataloader()
+def test_what_is_overfitted_is_the_same_in_every_epoch() -> None:
+    module = PlantedDataModule(batch_size=7)
+    module.trainer = Processes(1, 0)  # type: ignore[assignment]
+    module.trainer.overfit_batches = 2  # type: ignore[union-attr]
+    sampler = module.train_dataloader().sampler
+    assert isinstance(sampler, SequentialSampler), "Lightning puts one of single documents in its place"
+    for epoch in range(2):
+        sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        assert [*chain(*sampler)] == list(range(60))
 
 
 @given(st.none() | st.integers(1, 5), st.integers(0, 3))
@@ -212,6 +219,6 @@ def test_training_documents_are_found_in_any_data_module() -> None:
     for datamodule in (ours, Dense()):
         dataset = training_set(datamodule, vocab_size)
         assert dataset is not None
-        batches.append(dataset.__getitems__(range(len(dataset))))
+        batches.append(dataset[range(len(dataset))])
     assert torch.equal(*(dense(batch, batch.counts) for batch in batches))
     assert training_set(None, vocab_size) is None

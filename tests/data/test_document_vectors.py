@@ -292,7 +292,7 @@ def test_on_a_device_they_are_those_of_the_corpus(shuffled: bool) -> None:
     positions = [4, 0, 0, 3]
     expected = vectors_for(20)[np.arange(20)[:13] if places is None else places][[11, 2, 2, 7]]
     for made in (dataset, resident):
-        np.testing.assert_array_equal(made.__getitems__(positions).vectors, expected)
+        np.testing.assert_array_equal(made[positions].vectors, expected)
 
 
 def named(**columns: Any) -> Callable[[Path], object]:

@@ -21,7 +21,7 @@ def test_its_batches_are_those_of_the_corpus(device: str, x: NDArray[np.int64]) 
     resident = ResidentDataset(dataset, torch.device(device))
     assert len(resident) == len(dataset)
     positions = [*range(len(rows))[::-1], *range(len(rows))]  # in another order, and twice
-    actual, expected = resident.__getitems__(positions), dataset.__getitems__(positions)
+    actual, expected = resident[positions], dataset[positions]
     assert (actual.vocab_size, actual.num_nonempty) == (expected.vocab_size, expected.num_nonempty)
     assert actual.first_half is None
     assert actual.by_word is not None
