@@ -272,8 +272,8 @@ def _space(texts: Path) -> dict[type, dict[str, tuple[Any, ...]]]:
     adam = {"class_path": "Adam", "init_args": {"lr": 0.05, "weight_decay": 0.1}}
     sgd = {"class_path": "SGD", "init_args": {"lr": 10.0, "momentum": 0.9}}
     decay = {"class_path": "torch.optim.lr_scheduler.ExponentialLR", "init_args": {"gamma": 0.5}}
-    plateau = {"class_path": "ReduceLROnPlateau", "init_args": {"monitor": "val_perplexity"}}
-    fractions = (0.0, 0.1, 0.1, 0.3, 0.5, 0.98)
+    plateau = {"class_path": "pytorch_lightning.cli.ReduceLROnPlateau", "init_args": {"monitor": "val_perplexity"}}
+    fractions = (0.0, 0.1, 0.1, 0.1, 0.3, 0.5)
     return {
         ETM: {
             "num_topics": (1, 2, 3, 10, 60, 300),
@@ -291,7 +291,6 @@ def _space(texts: Path) -> dict[type, dict[str, tuple[Any, ...]]]:
             "lr_scheduler": (None, None, decay, plateau),
             "queries": ([], ["appleaa"], ["appleaa", "no such word"]),
             "embeddings": (None,),  # benchmarks/fuzz.py has files of vectors
-            "document_embeddings_size": (0,),  # the data say
             "seed_topics": (None, None, {"fruit": ["appleaa", "appleab"]}, {"a": ["celloaa"], "b": ["nothing"]}),
         },
         BowDataModule: {
@@ -306,35 +305,35 @@ def _space(texts: Path) -> dict[type, dict[str, tuple[Any, ...]]]:
             "text_column": ("text", "text", "text", "text", "id"),
             "id_column": columns,
             "label_column": columns,
-            "split_column": (None, "split", "label"),
-            "val_files": (None, None, str(texts)),
-            "test_files": (None, None, str(texts)),
+            "split_column": (None, None, None, "split", "split", "label"),
+            "val_files": (None, None, None, str(texts)),
+            "test_files": (None, None, None, str(texts)),
             "val_fraction": fractions,
             "test_fraction": fractions,
             "format": (None, None, "csv", "txt"),
-            "encoding": ("utf-8", "latin-1", "utf-16"),
-            "separator": (None, None, ",", ";"),
+            "encoding": ("utf-8", "utf-8", "latin-1", "utf-16"),
+            "separator": (None, None, None, ",", ";"),
             "on_bad_rows": ("error", "skip"),
             "strip": ([], ["html"], ["html", "urls", "emails"]),
             "lowercase": (True, False),
             "normalization": ("NFC", "NFKC"),
             "strip_accents": (True, False),
-            "token_pattern": (r"\w+", "[a-z]{3,}", "[a-z]", "x*", "("),
+            "token_pattern": (r"\w+", r"\w+", "[a-z]{3,}", "[a-z]", "x*", "("),
             "min_length": (1, 2, 8),
             "stop_words": ("english", "none", "de"),
             "ngrams": (1, 2, 3),
             "tokenizer": (None, None, "builtins.str.split"),
-            "min_df": (0, 1, 5, 0.01, 0.9),
-            "max_df": (0.5, 1.0, 3, 100),
+            "min_df": (0, 1, 1, 5, 5, 0.01, 0.9),
+            "max_df": (0.5, 1.0, 1.0, 3, 100, 100),
             "max_vocab": (None, None, 1, 2, 50),
         },
         TimedDataModule: {
-            "time_column": (None, "time", "time", "label"),
+            "time_column": (None, "time", "time", "time", "label"),
             "time_format": (None, None, "%Y-%m-%d"),
             "period": (None, "day", "month", "year"),
         },
         SyntheticDataModule: {
-            "num_documents": (1, 2, 10, 300),
+            "num_documents": (1, 3, 10, 300, 300),
             "num_words": (1, 2, 30, 500),
             "planted_topics": (1, 5),
             "document_length": (1, 3, 50),
@@ -347,7 +346,7 @@ def _space(texts: Path) -> dict[type, dict[str, tuple[Any, ...]]]:
     }  # fmt: skip
 
 
-GIVEN = {"self", "kwargs", "vocab_size", "files", "cache_dir"}  # arguments that the runs give
+GIVEN = {"self", "kwargs", "files", "cache_dir", "vocab_size", "document_embeddings_size"}  # by the runs, or the data
 
 
 def _check_space(space: dict[type, dict[str, tuple[Any, ...]]]) -> None:
