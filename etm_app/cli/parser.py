@@ -47,8 +47,8 @@ class Parser(LightningArgumentParser):
         return action
 
     def add_method_arguments(self, class_type: Any, method_name: str, *args: Any, **kwargs: Any) -> list[str]:
-        """Those of a method of the trainer, unless it has a section of its own, as sweep has in every subcommand."""
-        if method_name in (self.groups or {}):
+        """Those of a method of the trainer, unless what it is called by is a section already, as sweep is."""
+        if getattr(class_type, method_name).__name__ in (self.groups or {}):
             return []
         added: list[str] = super().add_method_arguments(class_type, method_name, *args, **kwargs)
         return added
