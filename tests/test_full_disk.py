@@ -1,12 +1,12 @@
 """Whatever is written, where the disk is full while it is: one line, exit code 2, and what was there before stays."""
 
-import json
+import errno
+import os
 import random
-import sys
+import re
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from etm_app.cli import sweep as command
@@ -40,7 +40,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Full:
     def of(name: str) -> None:
         def onto_the_full_disk(path: Path, other: str) -> Path:
             unfinished = with_name(path, other)
-            if path.name == name and other.startswith(f".{name}."):
+            if path.name == name and re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}", other):
                 unfinished.symlink_to("/dev/full")
             return unfinished
 
@@ -98,6 +98,21 @@ def test_what_is_measured(before: Path, full: Full, error: Error, name: str) -> 
     assert files(before).items() >= there.items()
 
 
+def test_the_log(
+    before: Path, error: Error, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """TensorBoard writes it in a thread of its own, whose traceback is not to be seen."""
+
+    def full(writer: object, record: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    there = files(before)
+    monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
+    said = error(lambda: main(["fit", *arguments(before)]))
+    assert said.startswith("error: trainer.default_root_dir: cannot write TensorBoard's log (No space left on device)")
+    assert files(before).items() >= there.items()
+
+
 def written_again(full: Full, error: Error, write: Callable[[], object], folder: Path, *names: str) -> list[str]:
     """What is said of each of the files in a folder when it is written again, and there is no room for it."""
     write()
@@ -146,7 +161,7 @@ def test_a_sweep(before: Path, tmp_path: Path, full: Full, error: Error, monkeyp
     monkeypatch.setattr(command, "fit_apart", lambda config, folder: main(["fit", "--config", config]) and "")
     folder = tmp_path / "sweep"
     run = ["sweep", *arguments(before), f"--sweep.folder={folder}", "--sweep.num_topics=[2]", "--sweep.seeds=[1]"]
-    full("study.db")
+    full("sweep.db")
     said = error(lambda: main(run))
     assert "sweep.folder" in said
     assert not list(folder.rglob("*.db*"))
@@ -172,8 +187,13 @@ def test_models(tmp_path: Path, full: Full) -> None:
 
 
 def test_drift(tmp_path: Path, full: Full) -> None:
-    drift = Drift(**{name: kind() for name, kind in (("topic", int), ("name", str))}) if False else None
-    assert drift is None
+    drifts = [Drift(0, 0.5, 1, 0.75, ["gained"], ["lost"])]
+    write_drift(drifts, tmp_path)
+    there = files(tmp_path)
+    full("topic_drift.csv")
+    with pytest.raises(UserError, match=r"cannot write to .*topic_drift.csv \(No space left on device"):
+        write_drift(drifts[::-1] * 2, tmp_path)
+    assert files(tmp_path) == there
 
 
 def test_a_file_where_a_folder_is_to_be(before: Path, tmp_path: Path, error: Error) -> None:
@@ -185,7 +205,12 @@ def test_a_file_where_a_folder_is_to_be(before: Path, tmp_path: Path, error: Err
     commands = {
         "trainer.default_root_dir": ["fit", *arguments(before), f"--trainer.default_root_dir={inside}"],
         "report.path": ["report", f"--ckpt_path={checkpoint}", f"--report.path={inside / 'page.html'}"],
-        "prediction.path": ["predict", f"--ckpt_path={checkpoint}", *arguments(before), f"--prediction.path={inside}.csv"],
+        "prediction.path": [
+            "predict",
+            f"--ckpt_path={checkpoint}",
+            *arguments(before),
+            f"--prediction.path={inside}.csv",
+        ],
         "sweep.folder": ["sweep", *arguments(before), f"--sweep.folder={inside}", "--sweep.num_topics=[2]"],
         "data.cache_dir": ["fit", *arguments(before), f"--data.cache_dir={inside}"],
     }
