@@ -380,13 +380,15 @@ def _class_path(of: type) -> str:
     return f"{of.__module__}.{of.__qualname__}"
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    return not any(said in record.getMessage() for said in SPARED)
+
+
 def _silence_the_expected() -> None:
     """Keep the terminal for what a user can act on."""
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
-        lambda record: not any(said in record.getMessage() for said in SPARED)
-    )
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_is_news)  # the same one, so once a process
     for handler in logging.getLogger("pytorch_lightning").handlers:
         if type(handler) is logging.StreamHandler:  # Lightning's own
             handler.setStream(StandardError())
