@@ -57,7 +57,8 @@ def read_names(path: Path, num_topics: int, argument: str) -> dict[int, str]:
         with reading((OSError, pl.exceptions.PolarsError), lambda why: _unread(argument, path, why, expected)):
             table = pl.read_csv(path, infer_schema=False)
         if not {"topic", "name"} <= {*table.columns}:
-            raise UserError(f"{argument}: {path} has the columns {', '.join(table.columns):.200}; {expected}.")
+            columns = ", ".join(map(repr, table.columns))
+            raise UserError(f"{argument}: {path} has the columns {columns:.200}; {expected}.")
         rows = [row for row in table.select("topic", "name").rows() if row[1] is not None]
     else:
         rows = list(read_table(path, argument, expected).items())

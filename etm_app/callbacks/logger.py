@@ -2,10 +2,13 @@
 
 from argparse import Namespace
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
+
+from etm_app.files import writing
 
 __all__ = ["RunLogger"]
 
@@ -22,6 +25,12 @@ class RunLogger(TensorBoardLogger):
 
     def __init__(self, save_dir: str, version: int | str | None = None) -> None:
         super().__init__(save_dir, version=version, default_hp_metric=False)
+
+    @property
+    def experiment(self) -> Any:
+        """TensorBoard's writer, which makes its folder and file when it is first asked for."""
+        with writing(Path(self.log_dir)):
+            return super().experiment
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:

@@ -40,7 +40,7 @@ def is_theta_table(path: Path) -> bool:
     """Whether a file is a table of a ThetaWriter, by its columns."""
     try:
         return COLUMNS.fullmatch(" ".join(READERS[path.suffix](path).collect_schema())) is not None
-    except (OSError, pl.exceptions.PolarsError):
+    except (KeyError, OSError, pl.exceptions.PolarsError):  # of another ending, not there, of another content
         return False
 
 

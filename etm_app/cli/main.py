@@ -1,8 +1,10 @@
 """LightningCLI with the application's defaults and callbacks."""
 
+import errno
 import logging
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,7 +66,7 @@ from etm_app.data.document_vectors import check_vector_size
 from etm_app.data.text.advice import advice
 from etm_app.data.text.texts import TextDataModule
 from etm_app.errors import UserError
-from etm_app.files import replacing
+from etm_app.files import RUN_FOLDER, replacing
 from etm_app.model import ETM
 from etm_app.report.terminal import make_console, show_comparison, show_path
 from etm_app.seeds import find_words
@@ -354,8 +356,8 @@ class RunConfig(SaveConfigCallback):
             return
         folder = run_folder(trainer)
         if trainer.is_global_zero:
-            folder.mkdir(parents=True, exist_ok=True)
             with replacing(folder / self.config_filename) as path:
+                folder.mkdir(parents=True, exist_ok=True)
                 path.write_text(self.parser.dump(self.config, skip_none=False), encoding="utf-8")
         self.already_saved = True
 
@@ -380,13 +382,15 @@ def _class_path(of: type) -> str:
     return f"{of.__module__}.{of.__qualname__}"
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    return not any(said in record.getMessage() for said in SPARED)
+
+
 def _silence_the_expected() -> None:
     """Keep the terminal for what a user can act on."""
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
-        lambda record: not any(said in record.getMessage() for said in SPARED)
-    )
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_is_news)  # the same one, so once a process
     for handler in logging.getLogger("pytorch_lightning").handlers:
         if type(handler) is logging.StreamHandler:  # Lightning's own
             handler.setStream(StandardError())
@@ -411,6 +415,12 @@ def _in_one_line(
     return f"warning: {' '.join(str(message).split())}\n"
 
 
+def _not_twice(args: threading.ExceptHookArgs) -> None:
+    """A thread that could not write, TensorBoard's say, has the one that asked it to say so."""
+    if not isinstance(args.exc_value, OSError):
+        threading.__excepthook__(args)
+
+
 def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
     """Run the command line; a user's mistake ends the process with one or two lines and exit code 2.
 
@@ -424,7 +434,8 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
     if args is None or isinstance(args, list):
         answer(sys.argv[1:] if args is None else args)
     main_parser = main_parser_arguments()
-    formatwarning, warnings.formatwarning = warnings.formatwarning, _in_one_line
+    before = warnings.formatwarning, threading.excepthook
+    warnings.formatwarning, threading.excepthook = _in_one_line, _not_twice
     try:
         return ETMCLI(
             ETM,
@@ -465,7 +476,10 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
         mistake = error.__cause__ if isinstance(error.__cause__, UserError) else error  # jsonargparse wraps some
         if not isinstance(mistake, UserError | MisconfigurationException | OSError):
             raise
+        if isinstance(mistake, OSError) and mistake.errno == errno.ENOSPC:  # all but TensorBoard's says where
+            said = f"cannot write TensorBoard's log ({mistake.strerror}); expected a folder with room for it"
+            mistake = UserError(f"{RUN_FOLDER}: {said}.")
         sys.stderr.write(f"error: {' '.join(str(mistake).split())}\n")
         sys.exit(2)
     finally:
-        warnings.formatwarning = formatwarning
+        warnings.formatwarning, threading.excepthook = before

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -278,7 +279,7 @@ class BowCorpus:
                 raise ValueError("its excerpts are not those of its documents")
             if len(vocab) != vocab_size:
                 raise ValueError(f"vocab.txt has {len(vocab)} words in place of {vocab_size}")
-        except (OSError, EOFError, ValueError, TypeError, LookupError, pl.exceptions.PolarsError) as error:
+        except (OSError, EOFError, ValueError, TypeError, LookupError, TokenError, pl.exceptions.PolarsError) as error:
             raise UserError(
                 f"{folder} holds no readable corpus ({error}); delete the folder to have it made again."
             ) from error

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ __all__ = ["DocumentVectors", "VectorFile", "as_vectors", "check_vector_size"]
 
 VALUES_AT_ONCE = 1 << 22  # numbers that are read to be looked at
 VECTOR = "embedding"  # the column with whole vectors
-DAMAGES = (OSError, EOFError, ValueError, TypeError, OverflowError, pl.exceptions.PolarsError)
+DAMAGES = (OSError, EOFError, ValueError, TypeError, OverflowError, TokenError, pl.exceptions.PolarsError)
 EXPECTED = "an .npy file of numbers [documents, dimensions], or Parquet"
 
 

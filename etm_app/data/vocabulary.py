@@ -1,13 +1,15 @@
 """Vocabularies from files: a word a line, or the pickled list of the paper's code."""
 
 import pickle
+import pickletools
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from etm_app.errors import UserError
 
-__all__ = ["check_same_vocab", "check_vocab", "read_vocab"]
+__all__ = ["check_memo", "check_same_vocab", "check_vocab", "read_vocab"]
 
 
 def check_vocab(vocab: Sequence[str], name: str) -> None:
@@ -86,11 +88,26 @@ class _StringsOnly(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}")
 
 
+def check_memo(pickled: IO[bytes]) -> None:
+    """Refuse a pickle that asks for more memory than it has bytes: a place in the memo makes that grow as far.
+
+    Args:
+        pickled: Never gives more than there is, as a file on disk would where a string of terabytes is asked for.
+
+    Raises:
+        ValueError: It asks for that, or is none.
+    """
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
+        if "PUT" in opcode.name and int(argument or 0) > number:
+            raise ValueError(f"{opcode.name} {argument}")
+    pickled.seek(0)
+
+
 def _read_pickle(path: Path, argument: str) -> list[str]:
     expected = "expected a pickled list of the words, as strings, each once."
     try:
-        with path.open("rb") as file:
-            vocab = _StringsOnly(file).load()
+        check_memo(pickled := BytesIO(path.read_bytes()))
+        vocab = _StringsOnly(pickled).load()
     except Exception as error:  # a damaged pickle raises anything
         raise UserError(f"{argument}: {path} was refused ({error}); {expected}") from error
     if not isinstance(vocab, list) or not all(isinstance(word, str) for word in vocab):

@@ -1,7 +1,8 @@
-"""Every mistake ends in exit code 2 with one or two lines that name the argument and its value."""
+"""Every mistake ends in exit code 2 with one or two lines that name the argument and its value; nothing is written."""
 
 import os
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
@@ -17,6 +18,28 @@ from tests.paper_files import write_paper_files, write_rows
 from tests.planted import VOCAB, planted_counts
 
 Error = Callable[[Callable[[], object]], str]
+
+
+@pytest.fixture
+def error(error: Error, tmp_path: Path) -> Error:
+    """And nothing is written, changed or removed, but for prepared data, and config, log and last of a run that began."""
+
+    begun = re.compile(r"config\.yaml|events\.out\.tfevents\..*|last\.ckpt")
+    apart = {"cache", "__pycache__", "matplotlib"}
+
+    def files() -> dict[Path, tuple[int, int]]:
+        found = (path for path in tmp_path.rglob("*") if path.is_file() and not apart & {*path.parts})
+        stats = {path: path.stat() for path in found if not begun.fullmatch(path.name)}
+        return {path: (stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()}
+
+    def of(call: Callable[[], object]) -> str:
+        before = files()
+        said = error(call)
+        assert files() == before
+        return said
+
+    return of
+
 
 ARGUMENTS: dict[str, tuple[list[str], list[str]]] = {
     "unknown key": (["--model.num_topic=5"], ["--model.num_topic", "Did you mean --model.num_topics?"]),
@@ -66,7 +89,6 @@ ARGUMENTS: dict[str, tuple[list[str], list[str]]] = {
     "unknown module": (["--data=no_such_module.Data"], ["no_such_module.Data"]),
     "class of another kind": (["--data=collections.OrderedDict"], ["OrderedDict"]),
     "missing config": (["--config=no/such/file.yaml"], ["config", "no/such/file.yaml"]),
-    # Fails: a MisconfigurationException of Lightning's, with its traceback.
     "monitor that nothing logs": (["--checkpoint.monitor=val_loss"], ["val_loss"]),
     "no share": (
         ["--data=DocstringsDataModule", '--data.packages=["json"]', "--data.min_words=5", "--data.val_fraction=1.5"],
@@ -289,7 +311,6 @@ def test_folders_that_cannot_be_written(run: Run, error: Error, tmp_path: Path, 
 
 def test_a_run_folder_that_cannot_be_written(run: Run, error: Error, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    # Fails: NotADirectoryError with a traceback.
     said = error(lambda: run("fit", f"--trainer.default_root_dir={tmp_path / 'file'}"))
     assert str(tmp_path / "file") in said
 
@@ -307,6 +328,15 @@ def test_prediction_to_another_format(run: Run, error: Error, checkpoint: Path) 
     said = error(lambda: run("predict", f"--ckpt_path={checkpoint}", "--prediction.path=theta.xlsx"))
     assert "prediction.path" in said
     assert "theta.xlsx" in said
+
+
+@pytest.mark.parametrize("name", ["theta.xlsx", "page.html"])
+def test_prediction_in_place_of_another_format(
+    run: Run, error: Error, checkpoint: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("mine")
+    said = error(lambda: run("predict", f"--ckpt_path={checkpoint}", f"--prediction.path={tmp_path / name}"))
+    assert f"prediction.path: {tmp_path / name} is there" in said
 
 
 Make = Callable[[Path], list[object]]

@@ -341,6 +341,11 @@ MISTAKES: dict[str, tuple[str, Callable[[Path], object], list[str]]] = {
     "NaN": ("x.npy", array(spoiled(7, np.nan)), ["1 rows with", "NaN", "row 7 (from 0)"]),
     "infinite": ("x.npy", array(spoiled(0, -np.inf)), ["infinite", "row 0 (from 0)"]),
     "beyond single precision": ("x.npy", array(spoiled(3, 1e300, float)), ["row 3", "single precision"]),
+    "damaged header": (
+        "x.npy",
+        lambda path: [np.save(path, V), path.write_bytes(path.read_bytes().replace(b"), }", b"((({", 1))],
+        ["cannot be read"],
+    ),
     "damaged Parquet": ("x.parquet", lambda path: path.write_bytes(b"PAR1 nothing PAR1"), ["cannot be read"]),
     "cut Parquet": (
         "x.parquet",

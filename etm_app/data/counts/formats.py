@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, cast
 from zipfile import BadZipFile
 
@@ -32,8 +33,14 @@ __all__ = [
 
 CHUNK = 1_000_000  # entries given at a time
 BLOCK = 1 << 24  # bytes of text parsed at a time
-DAMAGES = (OSError, EOFError, ValueError, TypeError, KeyError, zlib.error, BadZipFile, pl.exceptions.PolarsError)
 MOST_DOCUMENTS = np.iinfo(np.int32).max  # as their numbers are kept
+LONGEST_LINE = 1 << 28  # bytes
+# Of NumPy's, zipfile's and Polars' readers: a RuntimeError where an archive says that it is encrypted, a MemoryError
+# where a header states more numbers than there could be.
+DAMAGES = (
+    *(OSError, EOFError, ValueError, TypeError, KeyError, RuntimeError, MemoryError),
+    *(TokenError, zlib.error, BadZipFile, pl.exceptions.PolarsError),
+)
 TRIPLE = {"document": pl.Int64, "word": pl.Int64, "count": pl.Float64}
 
 Entries = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
@@ -489,6 +496,8 @@ def _blocks(file: IO[bytes], line: int) -> Iterator[tuple[int, bytes]]:
         whole, newline, rest_of_block = block.rpartition(b"\n")
         if not newline:
             rest += block
+            if len(rest) > LONGEST_LINE:
+                raise ValueError(f"line {line} has more than {LONGEST_LINE:,} bytes")
             continue
         lines, rest = rest + whole + newline, rest_of_block
         yield line, lines

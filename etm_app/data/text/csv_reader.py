@@ -28,11 +28,19 @@ def separator_of(reading: Reading, readable: Path | str, kind: str) -> str:
     own = SEPARATORS[kind]
     candidates = (own, *(other for other in FOUND_SEPARATORS if other != own))
     start = [f"{line}\n" for line in first_lines(readable)]
-    headers = {separator: next(csv.reader(start, delimiter=separator), []) for separator in candidates}
+    headers = {separator: _header(start, separator) for separator in candidates}
     having = [separator for separator in candidates if {*reading.columns.values()} <= {*headers[separator]}]
     if having:
         return having[0] if having[0] == own or len(having) == 1 else own
     return max(candidates, key=lambda separator: len(headers[separator]))
+
+
+def _header(lines: list[str], separator: str) -> list[str]:
+    """The columns that the first line names; none where Python takes it for no line of CSV."""
+    try:
+        return next(csv.reader(lines, delimiter=separator), [])
+    except csv.Error:
+        return []
 
 
 def read_csv(reading: Reading, readable: Path | str, source: Source, separator: str) -> Iterator[pl.DataFrame]:
@@ -82,7 +90,10 @@ def read_csv_by_row(
     """The documents, read by Python; the first of them that are ``known`` already are passed over."""
     csv.field_size_limit(2**31 - 1)
     records = _Records(lines_of(readable, reading.encoding), separator)
-    header = records.header()
+    try:
+        header = records.header()
+    except csv.Error as error:
+        raise UserError(f"data.files: {source}, line 1: {error}; expected the names of the columns.") from error
     if header is None:
         return
     reading.check_columns(header, source, separator)

@@ -33,8 +33,13 @@ def documents_of(readers: Mapping[str, TextReader]) -> Iterator[pl.DataFrame]:
                 batch = batch.with_columns(pl.col("row").cast(pl.String).alias("id"))
             if len(readers) > 1:
                 batch = batch.with_columns(split=pl.lit(split))
-            if "split" in reader.columns:
-                batch = batch.with_columns(_splits(batch["split"], reader.columns["split"]))
+            if (column := reader.columns.get("split")) is not None:
+                if "split" not in batch.columns:
+                    raise UserError(
+                        f"data.split_column: {column}, but files of text have no columns; expected tables alone, or "
+                        "the other splits in files of their own: --data.val_files, --data.test_files."
+                    )
+                batch = batch.with_columns(_splits(batch["split"], column))
             if "time" in reader.columns:
                 batch = _with_times(batch, reader)
             columns = [name for name in ("row", "text", "id", "split", "label", "time") if name in batch.columns]

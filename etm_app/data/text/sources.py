@@ -219,8 +219,9 @@ def decoded(source: Source, encoding: str) -> Iterator[str]:
     for piece in _with_end(_pieces(source)):
         try:
             text = decoder.decode(piece, final=not piece)
-        except UnicodeDecodeError as error:
-            line += error.object[: error.start].count(b"\n")
+        except UnicodeError as error:  # of UTF-16 without the mark that it starts with, no UnicodeDecodeError
+            if isinstance(error, UnicodeDecodeError):
+                line += error.object[: error.start].count(b"\n")
             raise UserError(f"data.files: {source}, line {line}: {not_decoded(encoding)}.") from error
         line += text.count("\n")
         yield text

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 from zipfile import BadZipFile
 
@@ -27,7 +28,7 @@ WORD_STARTS = ("▁", "Ġ")  # before a token that begins a word, as SentencePie
 def read_npz(path: Path, places: dict[bytes, int]) -> Vectors:
     """The arrays ``words`` [N] and ``vectors`` [N, L]."""
     with reading(
-        (ValueError, KeyError, BadZipFile),
+        (ValueError, KeyError, RuntimeError, MemoryError, TokenError, BadZipFile),
         lambda what: UserError(
             f"model.embeddings: {path} {what}; expected an .npz with words [N], strings, and vectors [N, L], numbers."
         ),

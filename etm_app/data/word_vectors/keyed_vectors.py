@@ -2,13 +2,13 @@
 
 import mmap
 import pickle
-import pickletools
 from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from etm_app.data.vocabulary import check_memo
 from etm_app.data.word_vectors.fasttext import compose
 from etm_app.data.word_vectors.word2vec import LARGEST, Vectors
 from etm_app.errors import UserError, reading
@@ -77,13 +77,7 @@ def read_keyed_vectors(path: Path, places: dict[bytes, int]) -> Vectors:
 def _attributes(path: Path) -> tuple[dict[str, Any], str]:
     """What the vectors are made of, and what the names of files of their own have before their name."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        # Where a pickle asks for more memory than it has bytes: long strings that are not there, a place in the memo
-        # that makes it grow.
-        file_like = cast(IO[bytes], content)  # never reads more than there is
-        for number, (opcode, argument, _) in enumerate(pickletools.genops(file_like)):
-            if "PUT" in opcode.name and cast(int, argument) > number:
-                raise ValueError(f"{opcode.name} {argument}")
-        content.seek(0)
+        check_memo(file_like := cast(IO[bytes], content))
         saved = _InertUnpickler(file_like).load()
     of_model = saved.state.get("wv")
     return (saved.state, "") if of_model is None else (of_model.state, "wv.")

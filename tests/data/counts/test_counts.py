@@ -530,6 +530,13 @@ def attack(folder: Path) -> Path:
     return folder / "counts.npz"
 
 
+def huge_memo(folder: Path) -> Path:
+    """Two bytes and a number, for which unpickling would take 16 GB."""
+    path = attack(folder)
+    (folder / "vocab.pkl").write_bytes(b"\x80\x04]r\xff\xff\xff\x7f.")
+    return path
+
+
 def pickled_npz(folder: Path) -> Path:
     write_vocab(folder, VOCAB)
     np.savez(folder / "counts.npz", format=np.array("csr"), data=np.array([Payload()], dtype=object))
@@ -564,6 +571,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], list[str]]] = {
     "vocabulary too short": (lambda folder: write_uci(folder, X, VOCAB[1:]), ["48 words", "vocabulary 47"]),
     "transposed": (lambda folder: write_npz(folder, X.T[:, :47], VOCAB), ["47 words", "48", "transpose"]),
     "malicious vocabulary": (attack, ["vocab.pkl", "mkdir"]),
+    "vocabulary of a huge memo": (huge_memo, ["vocab.pkl", "was refused", "LONG_BINPUT"]),
     "malicious matrix": (pickled_npz, ["counts.npz", "cannot be read"]),
     "npz negative": (npz(np.array([[1.0, 0, -2]])), ["counts.npz", "document 0, word 2", "-2", "raw counts"]),
     "npz fractional": (npz(np.array([[1.0, 0.5, 2]])), ["document 0, word 1", "0.5", "raw counts"]),

@@ -279,6 +279,20 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, list[str], list[str]]] 
     "another encoding": (
         write("a.txt", b"a\nb\x81d"), "a.txt", ["--data.encoding=cp1252"], ["a.txt, line 2", "cp1252"],
     ),
+    "UTF-16 without its mark": (
+        write("a.txt", b"a\nb"), "a.txt", ["--data.encoding=utf-16"], ["a.txt, line 1", "no utf-16", "--data.encoding"],
+    ),
+    "split column of lines": (
+        write("a.txt", b"aa\nbb\n"),
+        "a.txt", ["--data.split_column=s"], ["data.split_column: s", "no columns", "val_files"],
+    ),
+    "broken header": (
+        write("a.csv", b'text,id"i","a\n'), "a.csv", ["--data.on_bad_rows=skip"], ["a.csv, line 1", "columns"],
+    ),
+    "header of broken quotes": (
+        write("a.csv", b'text,"id":"a"\nx,y\n'), "a.csv", ["--data.on_bad_rows=skip"], ["a.csv, line 1", "columns"],
+    ),
+    "carriage return in the header": (write("a.csv", b"te\rxt,id\nx,y\n"), "a.csv", [], ["data.text_column", "'text'"]),
     "unknown encoding": (write("a.txt", b"a"), "a.txt", ["--data.encoding=utf-9"], ["data.encoding", "utf-9"]),
     "too many fields": (
         write("a.csv", many(5000, 4002, "text,a", "text, and more,a")),
