@@ -248,9 +248,14 @@ def test_a_checkpoint_is_one_of_the_command_line(of_texts: ETMTopics, tmp_path: 
 
 
 def test_a_checkpoint_of_counts_may_have_their_names(of_counts: ETMTopics, tmp_path: Path) -> None:
-    pickle.loads(pickle.dumps(of_counts)).save(tmp_path / "counts.ckpt", VOCAB)
+    numbers = of_counts.model_.vocab
+    of_counts.save(tmp_path / "counts.ckpt", VOCAB)
     loaded = ETMTopics.load(tmp_path / "counts.ckpt")
     assert loaded.top_words(3) == of_counts.top_words(3, VOCAB)
+    with pytest.raises(UserError, match="feature_names repeats 47 of its words, 'a'"):
+        of_counts.save(tmp_path / "repeated.ckpt", ["a"] * 48)
+    assert not (tmp_path / "repeated.ckpt").exists()
+    assert of_counts.model_.vocab == numbers
     with pytest.raises(ValueError, match="48 features"):
         loaded.transform(planted_counts()[:, 1:])
 
@@ -319,6 +324,12 @@ def test_the_inference_of_a_stream_is_chosen_once_topics_tell() -> None:
         fitted.partial_fit(part)
         assert fitted.model_.inference == ("mixed_membership" if steps[-1] >= TELLING_AFTER else "mixture")
     assert steps == [0, 10, 20, 30, 40]
+
+
+def test_a_part_may_be_of_documents_without_text(of_texts: ETMTopics) -> None:
+    np.testing.assert_array_equal(of_texts.transform([None, None]), of_texts.transform(["", ""]))
+    with pytest.raises(UserError, match="X: none of 1 documents has a word"):
+        pickle.loads(pickle.dumps(of_texts)).partial_fit([None])
 
 
 def test_words_that_are_new_in_a_part_are_left_out(of_texts: ETMTopics) -> None:
