@@ -12,6 +12,8 @@ from typing_extensions import Self
 
 from etm_app.checkpoint.content import OF_TOPICS, hyperparameters, read_checkpoint
 from etm_app.checkpoint.files import CheckpointFiles
+from etm_app.checkpoint.resume import configured
+from etm_app.data.vocabulary import check_vocab
 from etm_app.errors import UserError
 from etm_app.evaluation import EvaluatedModel
 from etm_app.nn.merging import nearest_topic, topic_tree
@@ -56,8 +58,8 @@ class EditedModel(EvaluatedModel):
         from scipy.cluster.hierarchy import to_tree
 
         most = len(self.alpha)
-        if num_topics is not None and not 1 <= num_topics <= most:
-            raise UserError(f"merge_suggestions: num_topics {num_topics}; expected a number from 1 to {most}.")
+        if num_topics is not None and not (isinstance(num_topics, int | np.integer) and 1 <= num_topics <= most):
+            raise UserError(f"merge_suggestions: num_topics {num_topics!r:.80}; expected a number from 1 to {most}.")
         if most < 2:
             return []
         _, nodes = to_tree(topic_tree(self.topic_similarity), rd=True)
@@ -74,9 +76,9 @@ class EditedModel(EvaluatedModel):
         """A model in which each group of topics is one topic.
 
         Its embedding is the one whose words are nearest to those of the group together, weighed by size (least
-        Kullback-Leibler divergence, word embeddings unchanged), and its size is their sum. It stands where the first of
-        them stood, and is called by the names that they were given. `unmerge` gives the topics back; seed words hold
-        none of the new model's.
+        Kullback-Leibler divergence, word embeddings unchanged), and its size is their sum; so is what is remembered of
+        documents before. It stands where the first of them stood, and is called by the names that they were given, if
+        no other topic is. `unmerge` gives the topics back; seed words hold none of the new model's.
 
         Args:
             groups: Numbers of topics, two or more in each, none in two groups.
@@ -89,19 +91,23 @@ class EditedModel(EvaluatedModel):
             UserError: There is no such topic, one is in two groups or alone; or the model has an encoder, whose theta
                 of several topics cannot be made that of one.
         """
-        e_step, num_topics = self.e_step, len(self.alpha)
+        e_step, memory, num_topics = self.e_step, self.memory, len(self.alpha)
         if e_step is None:
             raise UserError(
                 "merge: an encoder's theta of several topics cannot be made that of one; expected a model of inference "
                 "mixture or mixed_membership."
             )
-        members = _numbers([topic for group in groups for topic in group], num_topics, "merge")
+        try:
+            given = [topic for group in groups for topic in group]
+        except TypeError as error:
+            raise UserError(f"merge: {groups!r:.80}; expected groups of topics: [[3, 7], [4, 5, 9]], say.") from error
+        members = _numbers(given, num_topics, "merge")
         if any(len(group) < 2 for group in groups):
             raise UserError("merge: a group of one topic or none; expected two or more in each.")
         parts = [sorted(map(int, group)) for group in groups] + [[topic] for topic in {*range(num_topics)} - {*members}]
         parts.sort()
         share = e_step.log_prior().exp().detach()
-        state = {name: tensor[[part[0] for part in parts]] for name, tensor in self._of_topics().items()}
+        state = self._of([part[0] for part in parts])
         rho, beta = self.rho.double().cpu().numpy(), self.beta.double()
         for number, part in enumerate(parts):
             if len(part) == 1:
@@ -115,8 +121,15 @@ class EditedModel(EvaluatedModel):
                 state["e_step.from_vectors"][number] = weight @ e_step.from_vectors[part].detach().double()
             if "anchor.alpha" in state:
                 state["anchor.alpha"][number] = state["topics.alpha"][number]
-        names = {number: self._name_of(part, share) for number, part in enumerate(parts)}
-        return self._with(state, {number: name for number, name in names.items() if name}, self._before())
+            if memory.placed:
+                sizes = memory.sizes[part]
+                state["memory.sizes"][number] = sizes.sum()
+                state["memory.beta_by_word"][:, number] = memory.beta_by_word[:, part] @ (sizes / sizes.sum())
+        names: dict[int, str] = {}
+        for number, part in sorted(enumerate(parts), key=lambda of: len(of[1])):  # names as given before joined ones
+            if (name := self._name_of(part, share)) and name not in names.values():
+                names[number] = name
+        return self._with(state, names, self._before())
 
     def reorder(self, order: Sequence[int] | Literal["size"]) -> Self:
         """A model with its topics in another order; `unmerge` gives them back as they were.
@@ -139,13 +152,8 @@ class EditedModel(EvaluatedModel):
         order = _numbers(order, len(self.alpha), "reorder")
         if len(order) < len(self.alpha):
             raise UserError(f"reorder: {len(order)} topics; expected all {len(self.alpha)} in their new order.")
-        # An encoder's last layer gives mean and variance of each topic, one after the other.
-        state = {
-            name: tensor.view(-1, len(order), *tensor.shape[1:])[:, order].flatten(0, 1)
-            for name, tensor in self._of_topics().items()
-        }
         names = {order.index(topic): name for topic, name in self.given_names.items()}
-        return self._with(state, names, self._before())
+        return self._with(self._of(order), names, self._before())
 
     def unmerge(self) -> Self:
         """The model with the topics that it had before any of them were merged or put into another order.
@@ -158,14 +166,21 @@ class EditedModel(EvaluatedModel):
         before = self.unmerged
         return self._with(before["state"], before["topic_names"], None, before["seed_topics"])
 
-    def _of_topics(self) -> dict[str, Tensor]:
-        """Copies of all that the model has for each topic."""
-        own = self.state_dict()
-        return {name: own[name].detach().clone() for name in OF_TOPICS if name in own and own[name].numel()}
+    def _of(self, topics: Sequence[int]) -> dict[str, Tensor]:
+        """Copies of all that the model has of these topics, in this order."""
+        own, order = self.state_dict(), torch.tensor(topics, device=self.rho.device)
+        state = {name: own[name].detach() for name in OF_TOPICS if name in own and own[name].numel()}
+        for name, tensor in state.items():
+            if name == "memory.beta_by_word":  # a topic is a column
+                state[name] = tensor.index_select(1, order)
+            else:  # An encoder's last layer gives mean and variance of each topic, one after the other.
+                rows = tensor.view(-1, len(self.alpha), *tensor.shape[1:])
+                state[name] = rows.index_select(1, order).flatten(0, 1)
+        return state
 
     def _before(self) -> dict[str, Any]:
         of = {"topic_names": dict(self.given_names), "seed_topics": self.hparams.get("seed_topics")}
-        return self.unmerged or {"state": self._of_topics(), **of}
+        return self.unmerged or {"state": self._of(range(len(self.alpha))), **of}
 
     def _name_of(self, part: Sequence[int], share: Tensor) -> str | None:
         """The given names of several topics, the largest first, as far as there is room."""
@@ -187,9 +202,7 @@ class EditedModel(EvaluatedModel):
         given |= {"num_topics": len(state["topics.alpha"]), "seed_topics": seed_topics}
         own = {name: getattr(self, name) for name in ("optimizer", "lr_scheduler", "queries")}
         model = type(self)(**given, **own)
-        own_state = self.state_dict()
-        forgotten = {name: of[:0] for name, of in own_state.items() if name.startswith("memory.")}  # of other topics
-        model.load_state_dict({**own_state, **forgotten, **state})
+        model.load_state_dict({**self.state_dict(), **state})
         for name in ("vocab", "analyzer", "data_digest", "training_set"):
             setattr(model, name, getattr(self, name))
         model.given_names, model.unmerged = dict(names), unmerged
@@ -204,8 +217,12 @@ class EditedModel(EvaluatedModel):
             path: The file; a checkpoint of an ETM that is there is replaced.
 
         Raises:
-            UserError: It is there and something else, or it cannot be written.
+            UserError: It is there and something else, or it cannot be written; or words or names of topics repeat, as
+                none could load that.
         """
+        check_names(self.given_names, len(self.alpha), "save")
+        if self.vocab is not None:
+            check_vocab(self.vocab, "save: the vocabulary")
         path = Path(path).expanduser()
         if path.exists():
             try:
@@ -214,18 +231,14 @@ class EditedModel(EvaluatedModel):
                 raise UserError(
                     f"path: {path} is there, and no checkpoint that etm_app wrote; it is kept. Expected another name."
                 ) from error
-        configured: Any = self.configure_optimizers()
-        schedulers = []
-        if isinstance(configured, dict):
-            schedulers = [configured["lr_scheduler"]["scheduler"].state_dict()]
-            configured = configured["optimizer"]
+        optimizer, schedulers = configured(self)
         checkpoint = {
             "epoch": 0,
             "global_step": 0,
             "pytorch-lightning_version": lightning_version,
             "state_dict": self.state_dict(),
-            "optimizer_states": [configured.state_dict()],
-            "lr_schedulers": schedulers,
+            "optimizer_states": [optimizer.state_dict()],
+            "lr_schedulers": [scheduler.state_dict() for scheduler in schedulers],
             "hparams_name": "kwargs",
             "hyper_parameters": dict(self.hparams),
         }
@@ -235,6 +248,8 @@ class EditedModel(EvaluatedModel):
 
 def _numbers(topics: Iterable[int], num_topics: int, argument: str) -> list[int]:
     """Numbers of topics, NumPy's as plain ones; those of no topic, and those that repeat, are refused."""
+    if not isinstance(topics, Iterable):
+        raise UserError(f"{argument}: {topics!r:.80}; expected numbers from 0 to {num_topics - 1}.")
     numbers = [int(topic) if isinstance(topic, np.integer) else topic for topic in topics]
     for place, topic in enumerate(numbers):
         if type(topic) is not int or not 0 <= topic < num_topics:

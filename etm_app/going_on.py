@@ -15,7 +15,7 @@ from etm_app.nn.new_words import place_words
 from etm_app.nn.warm_start import MAX_DOCUMENTS
 from etm_app.topic_model import TopicModel
 
-__all__ = ["Growth", "count_documents", "grow_checkpoint", "grow_vocab"]
+__all__ = ["Growth", "count_documents", "count_more", "grow_checkpoint", "grow_vocab"]
 
 
 @torch.no_grad()
@@ -30,16 +30,24 @@ def count_documents(model: TopicModel, documents: BowDataset, others_before: boo
     counts = documents.token_counts()
     now = model.seen.new_tensor([len(documents), int(counts.sum())])
     if others_before:
-        before = model.seen if model.seen.any() else now  # versions before did not count: as many then
+        if not model.seen.any():
+            model.seen.copy_(now)  # versions before did not count: as many then
         even = model.alpha.new_zeros(len(model.alpha))
         model.memory.place(model.topics(), (even if model.e_step is None else model.e_step.size).softmax(0))
-        model.take_frequencies(counts + model.token_counts(int(before[1])))
-        model.seen.copy_(before + now)
+        count_more(model, documents)
     elif (model.seen <= now).all():  # else there were others, whose words are among those that it knows
         model.take_frequencies(counts)
         model.seen.copy_(now)
     model.memory.num_documents, model.memory.num_tokens = (model.seen - now).clamp(min=0).tolist()
     model.anchor.num_documents = max(int(model.seen[0]), 1)
+
+
+@torch.no_grad()
+def count_more(model: TopicModel, documents: BowDataset) -> None:
+    """Count documents, and their words, beside those that a model was trained on before."""
+    counts = documents.token_counts()
+    model.take_frequencies(counts + model.token_counts(int(model.seen[1])))
+    model.seen += model.seen.new_tensor([len(documents), int(counts.sum())])
 
 
 class Growth(NamedTuple):

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from etm_app.data.batch import BowBatch, sparse_batches
 from etm_app.data.document_vectors import as_vectors
-from etm_app.data.text.analyzer import Analyzer
+from etm_app.data.text.analyzer import Analyzer, texts_of
 from etm_app.errors import UserError
 from etm_app.nn.anchor import Anchor
 from etm_app.nn.e_step import EStep
@@ -159,14 +159,8 @@ class TopicModel(nn.Module):
         if (trained := self.analyzer.get("tokenizer")) != tokenizer:
             raise UserError(f"transform: tokenizer {tokenizer}, but {trained} in training; expected the same.")
         analyzer, numbers = Analyzer.from_settings(self.analyzer), pl.Enum(self.known_vocab)
-        given = list(texts)
-        for place, text in enumerate(given):
-            if not isinstance(text, str | None):
-                raise UserError(
-                    f"transform: text {place} is a {type(text).__name__}; expected str, or None for no text."
-                )
-        vectors = as_vectors(embeddings, len(given), self.document_embeddings_size)
-        documents = pl.Series(given, dtype=pl.String).fill_null("")
+        documents = texts_of(texts, "transform")
+        vectors = as_vectors(embeddings, len(documents), self.document_embeddings_size)
         theta = [np.zeros((0, len(self.alpha)), np.float32)]
         for part in documents.to_frame("text").with_row_index("row").iter_slices(BATCH):
             counted = analyzer.count(part["text"], numbers, part["row"])

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -130,6 +131,38 @@ def test_merging_and_ordering_are_undone_to_the_digit(model: ETM, tmp_path: Path
         model.unmerge()
 
 
+def test_what_is_remembered_is_merged_and_ordered_as_the_topics_are(model: ETM, tmp_path: Path) -> None:
+    words, sizes = torch.randn(40, 4).softmax(0), torch.randn(4).softmax(0)  # of a vocabulary that has grown since
+    model.memory.place(words, sizes)
+    model.reorder([2, 0, 3, 1]).merge([[0, 3]]).save(tmp_path / "merged.ckpt")
+    loaded = ETM.load_from_checkpoint(tmp_path / "merged.ckpt")
+    tokens = words * sizes  # the shares of all that are of each topic
+    expected = torch.stack([tokens[:, 2] + tokens[:, 1], tokens[:, 0], tokens[:, 3]], dim=1)
+    torch.testing.assert_close(loaded.memory.beta_by_word * loaded.memory.sizes, expected)
+    torch.testing.assert_close(loaded.memory.sizes, torch.stack([sizes[2] + sizes[1], sizes[0], sizes[3]]))
+    back = loaded.unmerge().memory
+    assert torch.equal(back.beta_by_word, words)
+    assert torch.equal(back.sizes, sizes)
+
+
+def test_a_joined_name_that_another_topic_has_is_dropped(model: ETM, tmp_path: Path) -> None:
+    model.name_topics({0: "a", 1: "b", 2: "a / b", 3: "b / a"})
+    merged = model.merge([[0, 1]])
+    assert merged.given_names == {1: "a / b", 2: "b / a"}
+    merged.save(tmp_path / "merged.ckpt")
+    assert ETM.load_from_checkpoint(tmp_path / "merged.ckpt").given_names == merged.given_names
+
+
+def test_what_none_could_load_is_not_saved(model: ETM, tmp_path: Path) -> None:
+    vocab, model.given_names = model.known_vocab, {0: "a", 1: "a"}
+    with pytest.raises(UserError, match="save: 'a' is the name of topics 0 and 1"):
+        model.save(tmp_path / "model.ckpt")
+    model.given_names, model.vocab = {}, [vocab[0], *vocab[:-1]]
+    with pytest.raises(UserError, match="save: the vocabulary repeats 1 of its words"):
+        model.save(tmp_path / "model.ckpt")
+    assert not (tmp_path / "model.ckpt").exists()
+
+
 def test_a_merged_model_goes_on_with_fewer_topics(run: Run, model: ETM, tmp_path: Path) -> None:
     model.merge([[0, 1]]).save(tmp_path / "merged.ckpt")
     went_on = run("fit", f"--ckpt_path={tmp_path / 'merged.ckpt'}", "--model.num_topics=3").model
@@ -180,9 +213,14 @@ def test_suggestions_are_of_topics_that_are_alike() -> None:
         (lambda model: model.reorder([0, 1, 2]), "3 topics; expected all 4"),
         (lambda model: model.reorder([0, 1, 2, 2]), "topic 2 is there twice"),
         (lambda model: model.reorder("share"), "'share'"),
+        (lambda model: model.merge([3, 2]), r"merge: \[3, 2\]; expected groups of topics"),
+        (lambda model: model.merge(None), "merge: None; expected groups of topics"),
+        (lambda model: model.reorder(None), "reorder: None; expected numbers from 0 to 3"),
+        (lambda model: model.merge_suggestions("x"), "num_topics 'x'; expected a number from 1 to 4"),
+        (lambda model: model.merge_suggestions(2.0), "num_topics 2.0; expected a number from 1 to 4"),
     ],
 )
-def test_groups_and_orders_that_are_none(model: ETM, change: Callable[[ETM], object], said: str) -> None:
+def test_groups_and_orders_that_are_none(model: ETM, change: Callable[[Any], object], said: str) -> None:
     with pytest.raises(UserError, match=said):
         change(model)
 

@@ -51,9 +51,9 @@ VERSION = r"[2-9](\.\d{1,4}){1,3}(\.?(dev|post|a|b|rc)\d{1,8})?"  # of Lightning
 MAX_TEXT = 10_000  # characters of a setting
 MAX_SEEN = 2**50  # documents, tokens
 CHUNK = 2**22  # weights looked at at once
-# Of a model's state what has a row for each topic, or two for a mean and a variance.
+# Of a model's state what has a row for each topic, or two for a mean and a variance, or a column: words in memory.
 OF_TOPICS = (
-    *("topics.alpha", "e_step.size", "e_step.from_vectors", "anchor.alpha"),
+    *("topics.alpha", "e_step.size", "e_step.from_vectors", "anchor.alpha", "memory.sizes", "memory.beta_by_word"),
     *("encoder.posterior.weight", "encoder.posterior.bias"),
 )
 LEFTOVERS = {"_instantiator"}  # written by LightningCLI, and never obeyed

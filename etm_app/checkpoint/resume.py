@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from etm_app.checkpoint.content import non_finite
 from etm_app.errors import UserError
 
-__all__ = ["begin_anew", "check_goes_on", "check_state"]
+__all__ = ["begin_anew", "check_goes_on", "check_state", "configured"]
 
 MAX_STEPS = 2**53
 EXAMPLE = torch.Size((2, 3))  # of a parameter
@@ -65,6 +65,14 @@ def check_goes_on(checkpoint: dict[str, Any]) -> None:
             "ckpt_path: the checkpoint has no optimizer_states to go on with, as none has whose encoder is gone; "
             "expected one that fit of this version wrote: train anew without --ckpt_path, or test and predict with it."
         )
+
+
+def configured(model: LightningModule) -> tuple[Optimizer, list[Any]]:
+    """The optimizer that a model makes for a run, and its schedule if there is one."""
+    made: Any = model.configure_optimizers()
+    if not isinstance(made, dict):
+        return made, []
+    return made["optimizer"], [made["lr_scheduler"]["scheduler"]]
 
 
 def begin_anew(checkpoint: dict[str, Any], trainer: Trainer) -> None:
@@ -189,14 +197,10 @@ def _check_epochs(checkpoint: dict[str, Any], trainer: Trainer) -> None:
 
 def _check_optimizers(checkpoint: dict[str, Any], model: LightningModule) -> None:
     check_goes_on(checkpoint)
-    configured: Any = model.configure_optimizers()
-    schedulers = []
-    if isinstance(configured, dict):
-        schedulers = [configured["lr_scheduler"]["scheduler"]]
-        configured = configured["optimizer"]
+    optimizer, schedulers = configured(model)
     if len(checkpoint["optimizer_states"]) != 1:
         raise _refuse("optimizer_states")
-    _check_optimizer(checkpoint["optimizer_states"][0], configured, model)
+    _check_optimizer(checkpoint["optimizer_states"][0], optimizer, model)
     for place, (state, scheduler) in enumerate(zip(checkpoint["lr_schedulers"], schedulers, strict=False)):
         own, where = scheduler.state_dict(), f"lr_schedulers.{place}"
         _take_flags(_table(state, where), own)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from etm_app.data.corpus import BowCorpus
 from etm_app.data.document_vectors import DocumentVectors, as_vectors
-from etm_app.data.text.analyzer import Analyzer, read_stop_words
+from etm_app.data.text.analyzer import Analyzer, read_stop_words, texts_of
 from etm_app.data.text.vectorizer import Vectorizer
 from etm_app.errors import UserError
 from etm_app.topic_model import TopicModel
@@ -23,7 +23,7 @@ DF: tuple[tuple[int, int, float], ...] = ((1000, 5, 0.5), (10, 2, 0.5), (0, 1, 1
 
 
 def as_texts(X: Any) -> pl.Series | None:
-    """X as strings without nulls, if it is texts: a sequence with one of them at least.
+    """X as strings without nulls, if it is texts: a sequence with one of them at least, or with None for one.
 
     Args:
         X: Anything.
@@ -38,12 +38,7 @@ def as_texts(X: Any) -> pl.Series | None:
     if hasattr(X, "notna"):  # Pandas says in several ways that there is none
         X = X.astype(object).where(X.notna(), None)
     given = list(X)
-    if not any(isinstance(text, str) for text in given):
-        return None
-    for place, text in enumerate(given):
-        if not isinstance(text, str | None):
-            raise UserError(f"X: text {place} is a {type(text).__name__}; expected str, or None for no text.")
-    return pl.Series(given, dtype=pl.String).fill_null("")
+    return texts_of(given, "X") if any(isinstance(text, str | None) for text in given) else None
 
 
 def num_documents(given: pl.Series | sp.csr_array) -> int:

@@ -1,6 +1,7 @@
 """How an estimator is kept: as a checkpoint of its model, or pickled with one."""
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -8,6 +9,7 @@ from typing import Any, TypeVar
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from etm_app.data.vocabulary import check_vocab
 from etm_app.errors import UserError
 from etm_app.estimator.training import Training, apart
 from etm_app.model import ETM
@@ -33,11 +35,16 @@ class SavedTopics(BaseEstimator):  # type: ignore[misc]  # untyped
 
         Args:
             path: The file, ``topics.ckpt`` say.
-            feature_names: As in `top_words`.
+            feature_names: As in `top_words`, each once; those of this estimator stay as they are.
+
+        Raises:
+            UserError: As `ETM.save`; or the names are too few or too many, or repeat.
         """
         check_is_fitted(self, "model_")
-        self.model_.vocab = self._words(feature_names)
-        self.model_.save(path)
+        named = copy(self.model_)
+        named.vocab = self._words(feature_names)
+        check_vocab(named.vocab, "feature_names")
+        named.save(path)
 
     @classmethod
     def load(cls: type[Self], path: str | Path) -> Self:

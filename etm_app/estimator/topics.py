@@ -259,15 +259,13 @@ def _new_model(of: ETMTopics, corpus: BowCorpus, seed: int) -> ETM:
 
 def _check_parameters(of: ETMTopics) -> None:
     inferences = get_args(Inference)
-    batch_size = 1 if of.batch_size is None else of.batch_size
+    whole = "a whole number from 1"
     checks = {
-        "n_components": (_is_whole(of.n_components), "a whole number from 1"),
+        **{name: (_is_whole(getattr(of, name)), whole) for name in ("n_components", "rho_size", "max_steps")},
+        "batch_size": (of.batch_size is None or _is_whole(of.batch_size), f"{whole}, or None"),
         "inference": (of.inference in inferences, f"one of {', '.join(inferences)}"),
         "anchor": (isinstance(of.anchor, Real) and of.anchor >= 0, "a number from 0"),
         "relevance": (isinstance(of.relevance, Real) and 0 <= of.relevance <= 1, "a number from 0 to 1"),
-        "rho_size": (_is_whole(of.rho_size), "a whole number from 1"),
-        "max_steps": (_is_whole(of.max_steps), "a whole number from 1"),
-        "batch_size": (_is_whole(batch_size), "a whole number from 1, or None"),
         "validation_fraction": (
             isinstance(of.validation_fraction, Real) and 0 <= of.validation_fraction < 1,
             "a share of the documents, from 0 to less than 1",

@@ -6,20 +6,20 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import inf
+from hashlib import sha256
+from math import inf, isnan
 from threading import RLock
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from etm_app.data.corpus import BowCorpus, BowDataset
 from etm_app.data.datamodule import BowDataModule, held_out_set
+from etm_app.going_on import count_more
 from etm_app.model import ETM
 from etm_app.start import choose_inference
 
@@ -60,8 +60,6 @@ class Training:
         seed: Of everything that is drawn; the generators of the session are left as they are.
         num_parts: Parts of the corpus so far.
         num_steps: Steps over them.
-        num_documents: Documents in them.
-        token_counts: Tokens of each word in them, [V]; 0 before the first.
         optimizer_state: Of `torch.optim.Optimizer.state_dict`; None before the first.
         is_undecided: Whether the inference is still to be chosen.
     """
@@ -69,8 +67,6 @@ class Training:
     seed: int
     num_parts: int = 0
     num_steps: int = 0
-    num_documents: int = 0
-    token_counts: NDArray[np.int64] | int = 0
     optimizer_state: dict[str, Any] | None = None
     is_undecided: bool = False
 
@@ -128,8 +124,12 @@ class Training:
         verbose: bool = False,
         **limit: Any,
     ) -> None:
-        documents = data.training_set()
-        num_documents = self.num_documents + len(documents)
+        digest = model.data_digest
+        if self.num_parts:
+            # Not told that there were others, the model does not remember them: it would hold on to the topics of the
+            # first parts, which are poor. What it has learned of them stays in its weights and the optimizer's means.
+            model.data_digest = None
+            count_more(model, data.training_set())
         with apart((self.seed + self.num_parts) % 2**32, verbose):
             trainer = Trainer(
                 **limit,
@@ -137,37 +137,31 @@ class Training:
                 accelerator=accelerator,
                 devices=1,
                 plugins=[LightningEnvironment()],  # one process, also in one of several that a scheduler has started
-                callbacks=[_GoOn(num_documents, self.optimizer_state), *callbacks],
+                callbacks=[_GoOn(self.optimizer_state), *callbacks],
                 logger=False,
                 enable_checkpointing=False,
                 enable_model_summary=False,
                 enable_progress_bar=verbose,
             )
             trainer.fit(model, data)
+        if self.num_parts:
+            model.data_digest = sha256(f"{digest} {model.data_digest}".encode()).hexdigest()  # of all parts
         self.num_parts += 1
         self.num_steps += trainer.global_step
-        self.num_documents = num_documents
-        self.token_counts = self.token_counts + documents.token_counts()
         self.optimizer_state = trainer.optimizers[0].state_dict()
-        model.take_frequencies(self.token_counts)
-        if self.num_parts > 1:
-            model.data_digest = None  # it is of one part
         model.training_set = None
         model.trainer = None  # which holds the documents as well
         model.eval()
 
 
 class _GoOn(Callback):
-    """Lets a model train as if it had never stopped: ETM knows one part, and Lightning makes a new optimizer for it."""
+    """Lets a model train as if it had never stopped: Lightning makes a new optimizer for each part."""
 
-    def __init__(self, num_documents: int, optimizer_state: dict[str, Any] | None) -> None:
-        self.num_documents = num_documents
+    def __init__(self, optimizer_state: dict[str, Any] | None) -> None:
         self.optimizer_state = optimizer_state
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Set what both have made anew."""
-        assert isinstance(pl_module, ETM)
-        pl_module.anchor.num_documents = self.num_documents
+        """Give the new one the state of the last."""
         if self.optimizer_state is not None:
             trainer.optimizers[0].load_state_dict(self.optimizer_state)
 
@@ -189,6 +183,8 @@ class _KeepBest(Callback):
         pl_module.eval()
         perplexity = pl_module.completion_perplexity(self.held_out)
         pl_module.train()
+        if isnan(perplexity):
+            return  # no document of them has two words, so they tell nothing
         if perplexity < self.perplexity:
             self.perplexity, self.num_worse = perplexity, 0
             self.weights = {name: weight.clone() for name, weight in pl_module.state_dict().items()}

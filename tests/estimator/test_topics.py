@@ -198,8 +198,8 @@ def test_perplexity_is_that_of_validation(of_counts: ETMTopics) -> None:
 def test_validation_documents_choose_and_do_not_train() -> None:
     x = planted_counts()
     fitted = ETMTopics(**SMALL, random_state=0).fit(x)
-    assert fitted._training.num_documents == len(x) - 9
-    assert ETMTopics(**SMALL, validation_fraction=0).fit(x)._training.num_documents == len(x)
+    assert fitted.model_.seen[0] == len(x) - 9
+    assert ETMTopics(**SMALL, validation_fraction=0).fit(x).model_.seen[0] == len(x)
 
 
 def test_the_best_weights_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,6 +214,13 @@ def test_the_best_weights_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(found) == 5  # three looks after the best one
     assert torch.equal(fitted.model_.rho, found[1])
     assert not torch.equal(found[1], found[4])
+
+
+def test_validation_documents_that_tell_nothing_do_not_end_the_training() -> None:
+    x = np.eye(48, dtype=int)[np.arange(96) % 48]  # one word each, no two halves
+    fitted = ETMTopics(3, rho_size=4, inference="mixture", max_steps=200, random_state=0).fit(x)
+    assert np.isnan(fitted.perplexity(x))
+    assert fitted._training.num_steps == 200
 
 
 def test_a_checkpoint_is_one_of_the_command_line(of_texts: ETMTopics, tmp_path: Path) -> None:
@@ -241,9 +248,14 @@ def test_a_checkpoint_is_one_of_the_command_line(of_texts: ETMTopics, tmp_path: 
 
 
 def test_a_checkpoint_of_counts_may_have_their_names(of_counts: ETMTopics, tmp_path: Path) -> None:
-    pickle.loads(pickle.dumps(of_counts)).save(tmp_path / "counts.ckpt", VOCAB)
+    numbers = of_counts.model_.vocab
+    of_counts.save(tmp_path / "counts.ckpt", VOCAB)
     loaded = ETMTopics.load(tmp_path / "counts.ckpt")
     assert loaded.top_words(3) == of_counts.top_words(3, VOCAB)
+    with pytest.raises(UserError, match="feature_names repeats 47 of its words, 'a'"):
+        of_counts.save(tmp_path / "repeated.ckpt", ["a"] * 48)
+    assert not (tmp_path / "repeated.ckpt").exists()
+    assert of_counts.model_.vocab == numbers
     with pytest.raises(ValueError, match="48 features"):
         loaded.transform(planted_counts()[:, 1:])
 
@@ -257,16 +269,36 @@ def test_parts_are_taken_as_one_corpus() -> None:
     fitted = ETMTopics(4, rho_size=8, batch_size=20, random_state=0)
     gc.collect()
     before = sum(type(thing) is BowCorpus for thing in gc.get_objects())
+    documents = 0
     for part in parts():
         fitted.partial_fit(part)
+        documents += len(part)
+        assert fitted.model_.seen[0] == fitted.model_.anchor.num_documents == documents
+        assert not fitted.model_.memory.placed  # of topics as they were after the first part
     gc.collect()
     assert sum(type(thing) is BowCorpus for thing in gc.get_objects()) == before
     whole = np.concatenate([*parts()])
     model, frequencies = fitted.model_, np.log((whole.sum(0) + 1) / (whole.sum() + whole.shape[1]))
     np.testing.assert_allclose(model.log_frequency, frequencies, rtol=1e-5)
-    assert model.anchor.num_documents == len(whole)
+    assert model.seen[1] == whole.sum()
     (state, *_) = fitted._training.optimizer_state["state"].values()
     assert int(state["step"]) == fitted._training.num_steps == 30
+
+
+def test_the_command_line_goes_on_from_a_stream_with_other_documents(tmp_path: Path) -> None:
+    fitted, digests = ETMTopics(4, rho_size=8, batch_size=20, random_state=0), set()
+    for part in parts():
+        digests.add(fitted.partial_fit(part).model_.data_digest)
+    assert len(digests) == 3
+    assert None not in digests
+    fitted.save(tmp_path / "stream.ckpt")
+    loaded = ETM.load_from_checkpoint(tmp_path / "stream.ckpt")
+    others = BowCorpus.from_matrix(part, loaded.known_vocab, ["train"] * len(part))  # of the parts the last, alone
+    trainer = Trainer(max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    trainer.fit(loaded, InMemoryDataModule(others), ckpt_path=tmp_path / "stream.ckpt")
+    assert loaded.memory.placed
+    assert loaded.memory.num_documents == 600
+    assert loaded.seen[0] == 800
 
 
 def test_topics_keep_their_numbers() -> None:
@@ -292,6 +324,12 @@ def test_the_inference_of_a_stream_is_chosen_once_topics_tell() -> None:
         fitted.partial_fit(part)
         assert fitted.model_.inference == ("mixed_membership" if steps[-1] >= TELLING_AFTER else "mixture")
     assert steps == [0, 10, 20, 30, 40]
+
+
+def test_a_part_may_be_of_documents_without_text(of_texts: ETMTopics) -> None:
+    np.testing.assert_array_equal(of_texts.transform([None, None]), of_texts.transform(["", ""]))
+    with pytest.raises(UserError, match="X: none of 1 documents has a word"):
+        pickle.loads(pickle.dumps(of_texts)).partial_fit([None])
 
 
 def test_words_that_are_new_in_a_part_are_left_out(of_texts: ETMTopics) -> None:

@@ -1,7 +1,7 @@
 """How a text becomes words."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from html import unescape
@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from etm_app.errors import UserError
 
-__all__ = ["EMAIL", "TAG", "URL", "WORD", "Analyzer", "BatchCounts", "Normalization", "Strip", "read_stop_words"]
+__all__ = [
+    *("EMAIL", "TAG", "URL", "WORD"),
+    *("Analyzer", "BatchCounts", "Normalization", "Strip", "read_stop_words", "texts_of"),
+]
 
 Normalization = Literal["NFC", "NFKC"]
 Strip = Literal["html", "urls", "emails"]
@@ -63,6 +66,23 @@ def read_stop_words(source: str) -> list[str]:
             f"data.stop_words: {source!r} is no readable file ({error}); expected english, the two letters of a "
             "language (de, fr, hi …), none, or a UTF-8 text file with words between white space."
         ) from error
+
+
+def texts_of(given: Iterable[str | None], argument: str) -> pl.Series:
+    """Texts that are in memory, as strings without nulls.
+
+    Args:
+        given: Texts, and None for no text.
+        argument: What gives them, for the message.
+
+    Raises:
+        UserError: There is something else among them.
+    """
+    texts = list(given)
+    for place, text in enumerate(texts):
+        if not isinstance(text, str | None):
+            raise UserError(f"{argument}: text {place} is a {type(text).__name__}; expected str, or None for no text.")
+    return pl.Series(texts, dtype=pl.String).fill_null("")
 
 
 @dataclass(frozen=True)
