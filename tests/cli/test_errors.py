@@ -22,7 +22,7 @@ Error = Callable[[Callable[[], object]], str]
 
 @pytest.fixture
 def error(error: Error, tmp_path: Path) -> Error:
-    """And nothing is written, changed or removed, but for prepared data, and config, log and last of a run that began."""
+    """And nothing is written, changed or removed but prepared data, and config, log and last of a run that began."""
 
     begun = re.compile(r"config\.yaml|events\.out\.tfevents\..*|last\.ckpt")
     apart = {"cache", "__pycache__", "matplotlib"}
