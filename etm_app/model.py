@@ -230,8 +230,7 @@ class ETM(EditedModel):
 
     def on_train_epoch_end(self) -> None:
         """Log the loss, the learning rate and the seconds of the epoch, its validation included."""
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimizer, torch.optim.Optimizer)
+        (optimizer,) = self.trainer.optimizers
         self.log("learning_rate", optimizer.param_groups[0]["lr"], sync_dist=True)
         self.log("epoch_time", time.perf_counter() - self._epoch_start, sync_dist=True)
         self.log_metric(self.train_elbo, "train", shown="elbo")
