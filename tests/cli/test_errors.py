@@ -21,9 +21,9 @@ Error = Callable[[Callable[[], object]], str]
 
 @pytest.fixture
 def error(error: Error, tmp_path: Path) -> Error:
-    """And nothing is written, changed or removed, but for prepared data, and config, log and last of a run that began."""
+    """And nothing is written, changed or removed, but for prepared data, and what a run begins with."""
 
-    begun = re.compile(r"config\.yaml|events\.out\.tfevents\..*|last\.ckpt")
+    begun = re.compile(r"config\.yaml|events\.out\.tfevents\..*|hparams\.yaml|(last|best)\.ckpt")
     apart = {"cache", "__pycache__", "matplotlib"}
 
     def files() -> dict[Path, tuple[int, int]]:
@@ -144,6 +144,9 @@ def test_configs(tmp_path: Path, error: Error, content: bytes, names: list[str])
     assert all(name in said for name in names), said
 
 
+COMMANDS = "check, embed, fit, validate, test, report, predict, sweep"
+
+
 @pytest.mark.parametrize(
     ("args", "names"),
     [
@@ -151,14 +154,14 @@ def test_configs(tmp_path: Path, error: Error, content: bytes, names: list[str])
             [],
             [
                 "no subcommand",
-                "check, embed, fit, validate, test, report, predict, sweep",
+                COMMANDS,
                 "fit --data.files texts.csv",
             ],
         ),
-        (["train"], ["train", "check, embed, fit, validate, test, report, predict, sweep"]),
+        (["train"], ["train", COMMANDS]),
         (
             ["predcit"],
-            ["predcit", "check, embed, fit, validate, test, report, predict, sweep", "Did you mean predict?"],
+            ["predcit", COMMANDS, "Did you mean predict?"],
         ),
         (["--model.num_topics=3"], ["--model.num_topics=3"]),
         (["fit", "--trainer.max_epochs"], ["--trainer.max_epochs"]),
