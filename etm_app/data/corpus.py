@@ -29,7 +29,7 @@ __all__ = ["DOCUMENTS_AT_ONCE", "SPLITS", "BowCorpus", "BowDataset", "CorpusWrit
 
 SPLITS = ("train", "val", "test")
 DAMAGES = (  # of files; Polars' own reader of Arrow files panics at some
-    *(OSError, EOFError, ValueError, TypeError, LookupError, TokenError),
+    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, TokenError),
     *(pl.exceptions.PolarsError, pl.exceptions.PanicException),
 )
 FORMAT_VERSION = 3
