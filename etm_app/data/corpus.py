@@ -28,6 +28,10 @@ from etm_app.errors import UserError
 __all__ = ["DOCUMENTS_AT_ONCE", "SPLITS", "BowCorpus", "BowDataset", "CorpusWriter", "Excerpts", "GrowingArray"]
 
 SPLITS = ("train", "val", "test")
+DAMAGES = (  # of files; Polars' own reader of Arrow files panics at some
+    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, TokenError),
+    *(pl.exceptions.PolarsError, pl.exceptions.PanicException),
+)
 FORMAT_VERSION = 3
 EXCERPT_LENGTH = 300  # characters
 DOCUMENTS_AT_ONCE = 10_000  # where all are looked at; of 1,000 topics, their theta takes 40 MB
@@ -279,9 +283,10 @@ class BowCorpus:
                 raise ValueError("its excerpts are not those of its documents")
             if len(vocab) != vocab_size:
                 raise ValueError(f"vocab.txt has {len(vocab)} words in place of {vocab_size}")
-        except (OSError, EOFError, ValueError, TypeError, LookupError, TokenError, pl.exceptions.PolarsError) as error:
+        except DAMAGES as error:
+            reason = " ".join(str(error).split())[:200]
             raise UserError(
-                f"{folder} holds no readable corpus ({error}); delete the folder to have it made again."
+                f"{folder} holds no readable corpus ({reason}); delete the folder to have it made again."
             ) from error
         return corpus
 

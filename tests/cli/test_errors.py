@@ -22,9 +22,9 @@ Error = Callable[[Callable[[], object]], str]
 
 @pytest.fixture
 def error(error: Error, tmp_path: Path) -> Error:
-    """And nothing is written, changed or removed but prepared data, and config, log and last of a run that began."""
+    """And nothing is written, changed or removed, but for prepared data, and what a run begins with."""
 
-    begun = re.compile(r"config\.yaml|events\.out\.tfevents\..*|last\.ckpt")
+    begun = re.compile(r"config\.yaml|events\.out\.tfevents\..*|hparams\.yaml|(last|best)\.ckpt")
     apart = {"cache", "__pycache__", "matplotlib"}
 
     def files() -> dict[Path, tuple[int, int]]:
@@ -143,6 +143,7 @@ def test_configs(tmp_path: Path, error: Error, content: bytes, names: list[str])
     config.write_bytes(content)
     said = error(lambda: main(["fit", "--config", str(config)]))
     assert all(name in said for name in names), said
+
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """Texts from files of any size, in batches: lines, whole files, or a column of a table."""
 
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from glob import glob
 from pathlib import Path
 from typing import get_args
+from zipfile import BadZipFile
 
 import polars as pl
 from pytorch_lightning.utilities import rank_zero_info
@@ -36,6 +38,8 @@ FORMATS: dict[str, Format] = {
     ".txt": "txt", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json",
     ".parquet": "parquet", ".xlsx": "excel", ".xls": "excel", ".ods": "excel",
 }  # fmt: skip
+# The last three of a workbook, which is an archive: RuntimeError where it says that it is encrypted.
+DAMAGES = (pl.exceptions.PolarsError, OSError, EOFError, BadZipFile, zlib.error, RuntimeError)
 PAGES = (".html", ".htm", ".xhtml")  # one document each, as in a folder
 INSTEAD = {
     (".tar", ".rar", ".7z", ".tgz"): "unpack it, and name what is in it",
@@ -206,7 +210,7 @@ class TextReader(Reading):
                     yield from read_csv_by_row(self, readable, source, separator_of(self, readable, kind))
                 else:
                     yield from read_csv(self, readable, source, separator_of(self, readable, kind))
-        except (pl.exceptions.PolarsError, OSError, EOFError) as error:
+        except DAMAGES as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"data.files: {source} cannot be read as {kind} ({reason}); expected it whole.") from error
 

@@ -77,7 +77,7 @@ class Reading:
                 between = "" if separator == "," else f" (between {separator!r}, data.separator)"
                 raise UserError(
                     f"data.{what}_column: {source} has no column {column!r}; expected one of "
-                    f"{', '.join(names)[:300]}{between}."
+                    f"{' '.join(', '.join(names).split())[:300]}{between}."
                 )
 
     def bad_row(self, source: Source, line: int, what: str) -> None:

@@ -293,6 +293,10 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, list[str], list[str]]] 
         write("a.csv", b'text,"id":"a"\nx,y\n'), "a.csv", ["--data.on_bad_rows=skip"], ["a.csv, line 1", "columns"],
     ),
     "carriage return in the header": (write("a.csv", b"te\rxt,id\nx,y\n"), "a.csv", [], ["data.text_column", "'text'"]),
+    "columns with line breaks": (write("a.csv", b'"a\nb",c\nx,y\n'), "a.csv", [], ["data.text_column", "a b, c"]),
+    "no workbook after all": (
+        write("a.xlsx", b"PK\x05\x06" + b"\1" * 8 + b"\xff" * 8 + b"\0\0"), "a.xlsx", [], ["data.files", "a.xlsx"],
+    ),
     "unknown encoding": (write("a.txt", b"a"), "a.txt", ["--data.encoding=utf-9"], ["data.encoding", "utf-9"]),
     "too many fields": (
         write("a.csv", many(5000, 4002, "text,a", "text, and more,a")),
