@@ -18,7 +18,14 @@ from etm_app.checkpoint.content import fits
 from etm_app.errors import UserError
 from etm_app.files import check_target, writing
 from etm_app.model import ETM
-from etm_app.report.comparison import Recorded, compare, is_comparison, read_recorded, write_comparison
+from etm_app.report.comparison import (
+    Recorded,
+    check_comparable,
+    compare,
+    is_comparison,
+    read_recorded,
+    write_comparison,
+)
 from etm_app.report.content import describe
 from etm_app.report.page import is_report, render, write_page
 from etm_app.report.run import Run, Value
@@ -84,6 +91,7 @@ class Report(OnEvaluations, Callback):
         """
         if self.compare is not None and self._other is None:
             self._other = read_recorded(self.compare)
+            check_comparable(self._other, "report.compare")
 
     def check(self, path: Path) -> None:
         """Refuse to write over what is no report, and no comparison beside it.

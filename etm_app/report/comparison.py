@@ -17,7 +17,7 @@ from etm_app.metrics.matching import match_topics, on_common_words
 from etm_app.model import ETM
 from etm_app.report.spreadsheet import safe_cells
 
-__all__ = ["Recorded", "compare", "is_comparison", "read_recorded", "write_comparison"]
+__all__ = ["Recorded", "check_comparable", "compare", "is_comparison", "read_recorded", "write_comparison"]
 
 TOP_WORDS = 10
 SCHEMA = {
@@ -67,8 +67,6 @@ def read_recorded(path: Path | str, argument: str = "report.compare") -> Recorde
         model = ETM.load_from_checkpoint(checkpoint)
     except UserError as error:
         raise UserError(str(error).replace("ckpt_path", argument)) from None  # the command shows a cause in its place
-    if model.vocab is None:
-        raise UserError(f"{argument}: {checkpoint} has no vocabulary, by which topics are matched; expected one.")
     folder = checkpoint.resolve().parents[1]
     if checkpoint.name != "best.ckpt" or not (folder / "metrics.json").is_file():
         return Recorded(model, checkpoint.name)
@@ -96,6 +94,16 @@ def _read(path: Path, argument: str) -> Any:
     return content
 
 
+def check_comparable(recorded: Recorded, argument: str) -> None:
+    """Refuse a model whose topics cannot be matched with another's.
+
+    Raises:
+        UserError: It has no vocabulary.
+    """
+    if recorded.model.vocab is None:
+        raise UserError(f"{argument}: {recorded.name} has no vocabulary, by which topics are matched; expected one.")
+
+
 def compare(
     model: ETM,
     other: Recorded | ETM | Path | str,
@@ -121,12 +129,13 @@ def compare(
         not known.
 
     Raises:
-        UserError: The other is no model, or knows none of the model's words.
+        UserError: The other is no model, or knows none of the model's words; or there are words of one alone.
     """
     if isinstance(other, ETM):
         other = Recorded(other)
     elif not isinstance(other, Recorded):
         other = read_recorded(other, "other")
+    check_comparable(other, "other")
     here, there = (of.beta.double().cpu().numpy() for of in (model, other.model))
     here, there, common = on_common_words(here, model.known_vocab, there, other.model.known_vocab)
     if not common:
