@@ -67,7 +67,7 @@ function rename(topic, place) {
     link.hidden = false;
     if (keep && field.value !== nameOf(topic)) {
       name(topic, field.value);
-      history.replaceState(history.state, "", address(location.hash.slice(1).split("&")[0]));
+      history.replaceState(history.state, "", address(here()));
     }
     return true;
   }
@@ -96,6 +96,9 @@ function address(anchor) {
   return `#${anchor}${names.join("")}`;
 }
 
+// The part of the address that says where one is, without names.
+const here = () => location.hash.slice(1).split("&")[0];
+
 function decoded(text) {
   try {
     return decodeURIComponent(text);
@@ -118,6 +121,19 @@ function meaning(anchor) {
   const target = anchor && byId(decoded(anchor));
   const view = target && target.closest("#views > section");
   return view ? [{ view: view.id, panel: false, ...(view.id === "documents" ? { kind: "all" } : {}) }, target] : [{}];
+}
+
+// Of what the history has kept, that which is here: the file may have been written anew since. The address is heeded most.
+function resume({ place, scroll, lambda, ...kept }) {
+  const isThere = {
+    view: (view) => views.includes(view),
+    topic: (topic) => topics[topic] !== undefined,
+    word: (word) => word === null || word < data.num_looked_up,
+  };
+  for (const [name, value] of Object.entries(kept)) if (isThere[name]?.(value) ?? true) state[name] = value;
+  const [changes, target] = meaning(here());
+  Object.assign(state, changes);
+  return target;
 }
 
 function go(anchor, byKeyboard = false) {
@@ -173,20 +189,18 @@ function markTopic() {
 
 addEventListener("popstate", (event) => {
   const before = { ...state };
-  const anchor = location.hash.slice(1).split("&")[0];
   if (event.state) {
-    const { place, scroll, ...kept } = event.state;
-    Object.assign(state, kept, { lambda: state.lambda });
+    resume(event.state);
+    history.replaceState(event.state, "", address(here())); // names may have been given since
     show(before);
-    scrollTo({ top: scroll ?? 0, behavior: "instant" });
-    const place_before = focused[place];
+    scrollTo({ top: event.state.scroll ?? 0, behavior: "instant" });
+    const place_before = focused[event.state.place];
     if (place_before?.isConnected && place_before.offsetParent !== null) place_before.focus({ preventScroll: true });
     return;
   }
   history.replaceState({ ...state, place: 0 }, ""); // an address typed by hand
   takeNames();
-  const [changes, target] = meaning(anchor);
-  Object.assign(state, changes);
+  const target = resume({});
   show(before);
   if (target) arrive(target);
 });

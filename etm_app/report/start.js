@@ -58,12 +58,13 @@ addEventListener("resize", debounced(() => painters[state.view]?.()));
 history.scrollRestoration = "manual";
 root.classList.add("js");
 takeNames();
+addEventListener("scrollend", () => history.replaceState({ ...history.state, scroll: scrollY }, ""));
 {
-  const { place, scroll, ...before } = history.state ?? {};
-  const [changes, target] = meaning(location.hash.slice(1).split("&")[0]);
-  Object.assign(state, place === undefined ? changes : { ...before, lambda: data.relevance });
-  history.replaceState({ ...state, place: place ?? 0 }, "");
+  const { place = 0, scroll } = history.state ?? {};
+  const target = resume(history.state ?? {});
+  history.replaceState({ ...state, place }, "");
   show();
-  if (target) arrive(target);
+  if (scroll !== undefined) scrollTo({ top: scroll, behavior: "instant" });
+  else if (target) arrive(target);
   else if (/^#topic-/.test(location.hash) && state.view === "list" && !narrow.matches) byId(`topic-${state.topic}`).scrollIntoView({ block: "center" });
 }

@@ -263,6 +263,31 @@ def test_an_address_opens_what_it_names(browser: Driver, page: Path) -> None:
     assert len(browser.find_elements(By.CSS_SELECTOR, SECTIONS)) == 1
 
 
+def test_a_reload_stays_where_it_was_also_if_the_page_was_written_anew(browser: Driver, tmp_path: Path) -> None:
+    def write(num_topics: int, words: list[str]) -> str:
+        path = write_report(random_model(words, num_topics), None, tmp_path / "report.html")
+        return path.as_uri()
+
+    vocab = [f"word{number:03}" for number in range(300)]
+    show(browser, 1400, dark=False)
+    browser.get(write(16, vocab) + "#word-word100")
+    find(browser, "#topic-7 a").click()
+    browser.execute_script("scrollTo(0, 123)")
+    WebDriverWait(browser, 5).until(lambda _: browser.execute_script("return history.state.scroll") == 123)
+    browser.refresh()
+    assert (chosen(browser), browser.execute_script("return scrollY")) == (7, 123)
+    browser.back()
+    write(4, vocab[50:])
+    browser.refresh()
+    assert find(browser, "#word-name").text == "word100"
+    browser.forward()
+    assert 0 <= chosen(browser) < 4
+    browser.refresh()
+    assert texts(browser, "#topic-words .link")
+    assert find(browser, "#list").is_displayed()
+    assert browser.get_log("browser") == []
+
+
 def test_names_are_given_and_kept(opened: Driver, tmp_path: Path) -> None:
     name = "<b>Mine</b>, & 50%"
     ActionChains(opened).double_click(find(opened, "#topic-3 [data-name]")).perform()
@@ -281,6 +306,11 @@ def test_names_are_given_and_kept(opened: Driver, tmp_path: Path) -> None:
     assert pl.read_csv(saved).rows() == [(2, f"{name}!"), (3, name)]
     search(opened, "mine")
     assert sorted(listed(opened)) == [2, 3]
+    view(opened, "documents")
+    find(opened, "#rename").click()
+    opened.switch_to.active_element.send_keys("later", Keys.ENTER)
+    opened.back()
+    assert "=later" in at(opened)
 
 
 def save(browser: Driver, folder: Path, what: str, kind: str) -> Path:
