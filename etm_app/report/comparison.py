@@ -17,7 +17,15 @@ from etm_app.metrics.matching import match_topics, on_common_words
 from etm_app.model import ETM
 from etm_app.report.spreadsheet import safe_cells
 
-__all__ = ["Recorded", "check_comparable", "compare", "is_comparison", "read_recorded", "write_comparison"]
+__all__ = [
+    "Recorded",
+    "check_comparable",
+    "compare",
+    "comparison_table",
+    "is_comparison",
+    "read_recorded",
+    "write_comparison",
+]
 
 TOP_WORDS = 10
 SCHEMA = {
@@ -194,12 +202,8 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def write_comparison(comparison: dict[str, Any], path: Path) -> None:
-    """Write a table of `compare`'s topics, a row for each pair and for each topic without a partner.
-
-    Raises:
-        UserError: It cannot be written.
-    """
+def comparison_table(comparison: dict[str, Any]) -> pl.DataFrame:
+    """A table of `compare`'s topics, a row for each pair and for each topic without a partner."""
     rows = [
         {**topic, **{change: " ".join(topic[change]) or None for change in ("gained", "lost")}}
         for topic in comparison["topics"]
@@ -209,8 +213,17 @@ def write_comparison(comparison: dict[str, Any], path: Path) -> None:
         {"other": topic["topic"], "other_share": topic["share"], "other_name": topic["name"]}
         for topic in comparison["unmatched"]["there"]
     ]
+    return pl.DataFrame(rows, SCHEMA)
+
+
+def write_comparison(comparison: dict[str, Any], path: Path) -> None:
+    """Write the table.
+
+    Raises:
+        UserError: It cannot be written.
+    """
     with replacing(path, "report.path") as unfinished:
-        safe_cells(pl.DataFrame(rows, SCHEMA)).write_csv(unfinished)
+        safe_cells(comparison_table(comparison)).write_csv(unfinished)
 
 
 def is_comparison(path: Path) -> bool:

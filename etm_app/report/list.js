@@ -6,7 +6,8 @@ const rows = new Map([...table.querySelectorAll("tr[data-topic]")].map((row) => 
 const home = bodies.map((body) => [...body.rows]); // where the rows are by similarity
 const ROW_WORDS = 10;
 
-const rowsShown = () => [...table.querySelectorAll("tr[data-topic]:not([hidden])")].map((row) => Number(row.dataset.topic));
+const topicsListed = (which = "") => [...table.querySelectorAll(`tr[data-topic]${which}`)].map((row) => Number(row.dataset.topic));
+const rowsShown = () => topicsListed(":not([hidden])");
 const rowsInOrder = () => {
   const shown = rowsShown();
   return shown.includes(state.topic) ? shown : tree;

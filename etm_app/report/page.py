@@ -17,9 +17,11 @@ from etm_app.errors import UserError
 from etm_app.files import replacing
 from etm_app.metrics.definitions import DEFINITIONS
 from etm_app.model import ETM
+from etm_app.report.comparison import comparison_table
 from etm_app.report.content import LAMBDA_STEPS, NEAREST_WORDS, NEIGHBORS, describe, describe_corpus
 from etm_app.report.documents import LEAST_SHARE
 from etm_app.report.run import Run, Value
+from etm_app.report.spreadsheet import MARKED
 from etm_app.report.survey import survey, survey_of
 from etm_app.report.tables import show_metric
 
@@ -104,10 +106,17 @@ def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str
     mean_length = corpus["splits"][0]["mean_length"] if corpus else 0
     # The texts stand in the markup; the script needs the topics alone.
     documents = [document["topics"] for document in content["documents"]]
+    compared = None if run.comparison is None else comparison_table(run.comparison)
     return fill(
         (folder / "template.html").read_text(encoding="utf-8"),
         {"script": f'"use strict";\n{{\n{script}}}\n'},
-        {**content, "documents": documents, "history": history},
+        {
+            **content,
+            "documents": documents,
+            "history": history,
+            "compare_table": compared is not None and {"columns": compared.columns, "rows": compared.rows()},
+            "marked": MARKED,
+        },
         topics=topics,
         known_shares=known_shares,
         largest_share=max((topic["share"] or 0 for topic in topics), default=0) or 1,

@@ -6,7 +6,7 @@ from typing import TypeVar
 import polars as pl
 from polars import selectors as cs
 
-__all__ = ["safe_cells"]
+__all__ = ["MARKED", "safe_cells"]
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
@@ -15,6 +15,7 @@ FORMULA = r"[=+\-@\t\r]"  # a cell that starts so is run, not shown
 MISSING = (
     "#N/A", "#N/A N/A", "#NA", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 )  # fmt: skip
+# A regular expression for Polars, Python and the page's JavaScript.
 MARKED = f"^({FORMULA}|(?:{'|'.join(map(re.escape, MISSING))})$)"
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from polars.testing import assert_frame_equal
 from selenium import webdriver
 from selenium.common.exceptions import NoAlertPresentException
 from selenium.webdriver.chrome.service import Service
@@ -22,9 +23,11 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from etm_app.data.corpus import BowDataset
 from etm_app.model import ETM
-from etm_app.report import Run, write_report
+from etm_app.report import Run, compare, write_report
+from etm_app.report.comparison import is_comparison, write_comparison
 from etm_app.report.content import describe
 from etm_app.report.page import PRINTED, render, write_page
+from etm_app.report.spreadsheet import safe_cells
 from etm_app.report.survey import survey
 from tests.report.models import HOSTILE, hostile, random_model
 
@@ -323,10 +326,7 @@ def save(browser: Driver, folder: Path, what: str, kind: str) -> Path:
 
 def test_pictures_and_tables_are_saved(opened: Driver, tmp_path: Path, report: tuple[ETM, BowDataset]) -> None:
     table = pl.read_csv(save(opened, tmp_path, "topics", "csv"))
-    assert table["word_1"].to_list() == [
-        f"'{word}" if word.startswith(("=", "+", "-", "@")) else word
-        for word in (report[0].top_words(1)[topic][0] for topic in table["topic"])
-    ]
+    assert table["word_1"].to_list() == [report[0].top_words(1)[topic][0] for topic in table["topic"]]
     for what in ("map", "similarity", "labels"):
         view(opened, what)
         drawn = ElementTree.fromstring(save(opened, tmp_path, what, "svg").read_text(encoding="utf-8"))
@@ -586,6 +586,31 @@ def test_without_a_script_topics_documents_and_the_run_are_there(browser: Driver
             assert not find(browser, selector).is_displayed(), selector
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_tables_lose_no_word_and_no_topic(browser: Driver, tmp_path: Path) -> None:
+    odd = ["nan", "null", "#N/A", "=1+1", "@home"]
+    vocab = [*odd, *(f"word{number:02}" for number in range(30))]
+    model = random_model(vocab)
+    found = compare(model, random_model(vocab, 8, seed=1))
+    show(browser, 1400, dark=False)
+    path = write_report(model, None, tmp_path / "report.html", Run(comparison=found))
+    browser.get(f"{path.as_uri()}#compare&name-2=mine")
+    saved = save(browser, tmp_path, "compare", "csv")
+    write_comparison(found, tmp_path / "expected.csv")
+    assert is_comparison(saved)
+    expected = pl.read_csv(tmp_path / "expected.csv")
+    assert len(expected) == 8
+    mine = pl.when(pl.col("topic") == 2).then(pl.lit("mine")).otherwise("name")
+    assert_frame_equal(pl.read_csv(saved), expected.with_columns(name=mine), check_dtypes=False)
+    view(browser, "list")
+    search(browser, model.top_words(20)[0][19])
+    choose(browser, listed(browser)[0])
+    assert len(listed(browser)) < 6
+    table = pl.read_csv(save(browser, tmp_path, "topics", "csv")).sort("topic")
+    words = pl.DataFrame(model.top_words(20), table.columns[-20:], orient="row")
+    assert_frame_equal(table[:, -20:], safe_cells(words))
+    assert {*odd} < {*words.to_numpy().ravel()}
 
 
 def test_topics_over_time(browser: Driver, report: tuple[ETM, BowDataset], tmp_path: Path) -> None:
