@@ -13,8 +13,8 @@ from etm_app.data.vocabulary import check_same_vocab
 from etm_app.errors import UserError
 from etm_app.model import ETM
 from etm_app.report.comparison import check_comparable, read_recorded
+from etm_app.report.names import read_names
 from etm_app.report.terminal import make_console, show_comparison, show_path
-from etm_app.topic_names import read_names
 
 __all__ = ["NoDocuments", "ReportingTrainer"]
 

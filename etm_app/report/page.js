@@ -42,7 +42,7 @@ function topicLink(topic) {
 }
 
 function name(topic, text) {
-  const wanted = text.trim();
+  const wanted = text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ").trim(); // a line, which --topics.names takes
   if (wanted && wanted !== topics[topic].name) given.set(topic, wanted);
   else given.delete(topic);
   for (const place of document.querySelectorAll(`[data-name="${topic}"]`)) place.textContent = nameOf(topic);
