@@ -68,6 +68,7 @@ function rename(topic, place) {
     if (keep && field.value !== nameOf(topic)) {
       name(topic, field.value);
       history.replaceState(history.state, "", address(here()));
+      painters[state.view]?.(); // pictures have names too
     }
     return true;
   }
@@ -85,7 +86,7 @@ function rename(topic, place) {
 
 // Where one is: a view, a topic or a word beside it. The address says it, so that Back and links work.
 
-const state = { view: "list", topic: ranking[0], word: null, panel: false, lambda: data.relevance };
+const state = { view: "list", topic: ranking[0], word: null, panel: false, kind: "all", lambda: data.relevance };
 const views = [...document.querySelectorAll("#views > section")].map((section) => section.id);
 const painters = {}; // what there is to do when a view is shown, by its name
 const focused = []; // where the focus was, by place in the history
@@ -160,6 +161,10 @@ function focusOn(place) {
 }
 
 function arrive(target) {
+  if (target.hidden) { // a document, by a search
+    byId("find").value = "";
+    painters.documents();
+  }
   target.scrollIntoView({ block: "start" });
   focusOn(target);
 }

@@ -33,6 +33,7 @@ GENERATOR = "etm_app"  # as the page names it, within its first 1,000 bytes
 HEADLINE = ("perplexity", "topic_coherence", "topic_diversity")
 SCRIPTS = ("page", "panel", "list", "map", "pictures", "time", "documents", "save", "start")  # in this order
 MAX_CELLS = 6_000  # of the table over time; the CSV has all
+LEAST_LABEL = 0.1  # share of a label in a topic that is named in the list
 PRINTED = 40  # documents, as report.css has it
 SHORT = 20  # words of a document, below which few pairs of words ever meet
 
@@ -116,6 +117,7 @@ def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str
             "history": history,
             "compare_table": compared is not None and {"columns": compared.columns, "rows": compared.rows()},
             "marked": MARKED,
+            "least_label": LEAST_LABEL,
         },
         topics=topics,
         known_shares=known_shares,
@@ -133,6 +135,7 @@ def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str
             "least_share": LEAST_SHARE,
             "printed": PRINTED,
             "cells": MAX_CELLS,
+            "label": LEAST_LABEL,
         },
         lambda_steps=LAMBDA_STEPS,
         corpus=corpus,

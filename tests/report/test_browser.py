@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from PIL import Image
 from polars.testing import assert_frame_equal
 from selenium import webdriver
@@ -198,6 +199,21 @@ def test_the_list_is_searched_by_words_and_labels(opened: Driver, report: tuple[
     search(opened, "")
     assert listed(opened) == everywhere
     assert texts(opened, "#topics mark") == []
+
+
+def test_a_label_that_is_not_among_the_first_is_found(opened: Driver) -> None:
+    data = opened.execute_script("return JSON.parse(document.getElementById('data').textContent)")
+    topic, label = next(
+        (topic, data["labels"][label])
+        for topic, own in enumerate(data["topics"])
+        for label, share in own["labels"][2:]
+        if share >= 0.1 and not any(term in " ".join(own["top"]) for term in data["labels"][label].split())
+    )
+    assert label not in [span.text for span in opened.find_elements(By.CSS_SELECTOR, f"#topic-{topic} .labels span")]
+    search(opened, label)
+    assert topic in listed(opened)
+    shown = [span.text for span in opened.find_elements(By.CSS_SELECTOR, f"#topic-{topic} .labels span")]
+    assert any(text.endswith(label) for text in shown)
 
 
 def test_the_list_is_sorted_and_folded(opened: Driver, report: tuple[ETM, BowDataset]) -> None:
@@ -497,6 +513,36 @@ def test_the_map_is_zoomed_to_the_topic_within_limits_and_moved(opened: Driver) 
     assert at(opened) == "#map"  # to move is not to choose
     moved = {circles(opened)[topic][0] - close[topic][0] for topic in close}
     assert max(moved) - min(moved) < 1e-6
+    view(opened, "list")
+    view(opened, "map")
+    opened.execute_script("document.querySelector('#map-picture .chosen').focus()")
+    ActionChains(opened).send_keys(Keys.ENTER).perform()
+    assert at(opened) == f"#topic-{topic}"
+    find(opened, "#rename").click()
+    opened.switch_to.active_element.send_keys("renamed", Keys.ENTER)
+    assert "renamed" in texts(opened, "#map-picture .name.chosen")
+
+
+def test_labels_of_the_map_that_are_apart_have_a_line(browser: Driver, tmp_path: Path) -> None:
+    model = random_model([f"word{number:04}" for number in range(5_500)], num_topics=16)
+    with torch.no_grad():  # words so rare that they cannot be looked up, of which the topics are
+        model.log_frequency[model.beta.mean(0).argsort()[:300]] = -30
+    show(browser, 1400, dark=False)
+    browser.get(write_report(model, None, tmp_path / "report.html").as_uri() + "#map")
+    apart, with_line = browser.execute_script("""
+        const ends = new Set([...document.querySelectorAll("#map-picture .leader")]
+            .map((line) => `${line.getAttribute("x1")} ${line.getAttribute("y1")}`));
+        const apart = [...document.querySelectorAll("#map-picture circle.word")].filter((point) => {
+            const [x, y, box] = [point.cx.baseVal.value, point.cy.baseVal.value, point.nextSibling.getBBox()];
+            return x < box.x - 4 || x > box.x + box.width + 4 || y < box.y - 3 || y > box.y + box.height + 3;
+        });
+        const start = (point) => `${point.getAttribute("cx")} ${point.getAttribute("cy")}`;
+        return [apart.length, apart.filter((point) => ends.has(start(point))).length];
+    """)
+    assert apart == with_line > 0
+    ActionChains(browser).move_to_element(find(browser, "#topic-words span.link")).perform()
+    assert not browser.find_elements(By.CSS_SELECTOR, "#map-picture circle[style]")
+    ActionChains(browser).move_to_element(find(browser, "#topic-nearest li")).perform()
 
 
 def test_documents_are_found_by_words_and_topics(opened: Driver, report: tuple[ETM, BowDataset]) -> None:
@@ -521,9 +567,33 @@ def test_documents_are_found_by_words_and_topics(opened: Driver, report: tuple[E
     shown = texts(opened, "article:not([hidden])")
     assert 0 < len(shown) < len(everything)
     assert all("word17" in text for text in shown)
-    find(opened, "#find").send_keys(" nothing")
+    find(opened, "#find").clear()
+    find(opened, "#find").send_keys("%")  # which only the shares of the topics have
     settle(opened)
     assert "No document" in find(opened, "#documents-found").text
+
+
+def test_documents_are_arrived_at_through_a_search_and_left_by_back(
+    opened: Driver, report: tuple[ETM, BowDataset]
+) -> None:
+    view(opened, "documents")
+    Select(find(opened, "#kind")).select_by_value("mixed")
+    mixed = len(texts(opened, "article:not([hidden])"))
+    opened.back()
+    assert find(opened, "#kind").get_attribute("value") == "all"
+    assert len(texts(opened, "article:not([hidden])")) > mixed
+    found = survey(*report)
+    assert found is not None
+    shares = [share for _, share in found.representative[chosen(opened)][:3]]
+    assert [float(text.rstrip("%")) for text in texts(opened, "#topic-documents .amount")] == pytest.approx(
+        [100 * share for share in shares], abs=0.5
+    )
+    find(opened, "#find").send_keys("zzzz")
+    settle(opened)
+    assert not texts(opened, "article:not([hidden])")
+    find(opened, "#topic-documents a").click()
+    assert opened.switch_to.active_element.tag_name == "article"
+    assert opened.switch_to.active_element.is_displayed()
 
 
 def test_light_and_dark_are_remembered(opened: Driver) -> None:
@@ -633,5 +703,10 @@ def test_topics_over_time(browser: Driver, report: tuple[ETM, BowDataset], tmp_p
     assert texts(browser, "#changes dt") == ["2024-02"]
     assert texts(browser, "#changes a") == [content["words"][word] for word in (0, 3, 5)]
     assert len(texts(browser, "#time tbody td")) == 18
+    long = {**content["periods"], "names": [str(day) for day in range(25_000)], "documents": [1] * 25_000}
+    long = {**long, "shares": np.tile(shares, 8_334)[:, :25_000].tolist(), "words": [[]] * 6}
+    write_page(render({**content, "periods": long}, report[1], Run()), tmp_path / "long.html")
     table = pl.read_csv(save(browser, tmp_path, "time", "csv"))
     np.testing.assert_allclose(table.sort("topic").drop("topic", "name").to_numpy(), shares)
+    browser.get((tmp_path / "long.html").as_uri() + "#time")
+    assert find(browser, "#time-picture .line").get_attribute("d")
