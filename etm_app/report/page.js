@@ -3,7 +3,6 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const { words, topics } = data;
-const root = document.documentElement;
 const byId = (id) => document.getElementById(id);
 const knownShares = topics[0].share !== null;
 const shareOf = (topic) => (knownShares ? topics[topic].share : 1 / topics.length);
@@ -12,21 +11,11 @@ const tree = data.families.flatMap(({ parts }) => parts.flatMap((part) => part.t
 const numberOf = new Map(words.slice(0, data.num_looked_up).map((word, number) => [word, number]));
 const SVG = "http://www.w3.org/2000/svg";
 
-function set(made, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else made.setAttribute(name, value);
-  }
-  made.append(...children);
-  return made;
-}
-const element = (tag, attributes = {}, ...children) => set(document.createElement(tag), attributes, children);
 const drawn = (tag, attributes = {}, ...children) => set(document.createElementNS(SVG, tag), attributes, children);
 
 const percent = (value) => (100 * value).toFixed(value < 0.0995 ? 1 : 0) + "%";
 const tiny = (value) => (value >= 0.001 ? percent(value) : value ? (100 * value).toPrecision(1) + "%" : "0%");
 const signed = (value) => value.toFixed(2).replace("-", "−");
-const color = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
 const wordAddress = (number) => `#word-${encodeURIComponent(words[number])}`;
 
 // Names: the model's, and those that the user gives here.

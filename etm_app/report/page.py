@@ -110,7 +110,7 @@ def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str
     compared = None if run.comparison is None else comparison_table(run.comparison)
     return fill(
         (folder / "template.html").read_text(encoding="utf-8"),
-        {"script": f'"use strict";\n{{\n{script}}}\n'},
+        script,
         {
             **content,
             "documents": documents,
@@ -151,7 +151,7 @@ def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str
     )
 
 
-def fill(template: str, scripts: Mapping[str, str], data: Any, **values: Any) -> str:
+def fill(template: str, script: str, data: Any, libraries: Mapping[str, str] | None = None, **values: Any) -> str:
     """A page that needs nothing else, from a template with its scripts and our style.
 
     Words, names and texts come from strangers. Jinja escapes what stands in the markup, `as_data` what a script reads,
@@ -159,15 +159,19 @@ def fill(template: str, scripts: Mapping[str, str], data: Any, **values: Any) ->
 
     Args:
         template: The markup, for Jinja.
-        scripts: By their names in the template.
-        data: What they read, what JSON can say.
+        script: Its own, which has what is common to our pages before it.
+        data: What that reads, what JSON can say.
+        libraries: Scripts of others, by their names in the template.
         values: For the template.
     """
     # Here, as only the end of a run needs them.
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    inline = {name: _inline(script) for name, script in scripts.items()}
+    folder = files(__package__)
+    common = (folder / "common.js").read_text(encoding="utf-8")
+    scripts = {"script": f'"use strict";\n{{\n{common}{script}}}\n', **(libraries or {})}
+    inline = {name: _inline(text) for name, text in scripts.items()}
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "value": show_value,
@@ -178,7 +182,7 @@ def fill(template: str, scripts: Mapping[str, str], data: Any, **values: Any) ->
     }
     return environment.from_string(template).render(
         data=Markup(as_data(data)),
-        style=Markup((files(__package__) / "report.css").read_text(encoding="utf-8")),
+        style=Markup((folder / "report.css").read_text(encoding="utf-8")),
         policy="; ".join(
             [
                 "default-src 'none'",
