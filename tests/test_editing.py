@@ -13,7 +13,6 @@ import torch
 from etm_app.errors import UserError
 from etm_app.model import ETM
 from etm_app.topic_model import Inference
-from etm_app.topic_names import read_names
 from tests.conftest import Run
 from tests.planted import planted_counts
 
@@ -247,34 +246,3 @@ def test_names_from_a_file_are_everywhere(run: Run, checkpoint: Path, tmp_path: 
     assert table["topic_name"].to_list() == [called[topic] for topic in table["topic"]]
     went_on = run("fit", f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3", names)
     assert ETM.load_from_checkpoint(went_on.trainer.checkpoint_callback.best_model_path).given_names == {1: "=fruit"}  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("names.csv", "topic,name\n4,fruit\n", "topic 4; expected a number from 0 to 3"),
-        ("names.csv", "topic,name\n1.5,fruit\n", "topic '1.5'"),
-        ("names.csv", "topic,name\n1,fruit\n1,citrus\n", "names topic 1 twice"),
-        ("names.csv", "topic,name\n1,fruit\n2,fruit\n", "'fruit' is the name of topics 1 and 2"),
-        ("names.csv", "number,name\n1,fruit\n", "has the columns 'number', 'name'"),
-        ("names.csv", '"a\nb"\n1\n', r"has the columns 'a\nb'"),
-        ("names.csv", "", "cannot be read"),
-        ("names.yaml", "1: fruit\n1: citrus\n", "'1' twice"),
-        ("names.yaml", "1: [fruit]\n", "topic 1 is ['fruit']"),
-        ("names.yaml", "{1: fruit", "cannot be read"),
-        ("names.yaml", "fruit", "is no table"),
-        ("missing.yaml", None, "cannot be read"),
-    ],
-)
-def test_files_that_are_no_names(tmp_path: Path, name: str, content: str | None, said: str) -> None:
-    if content is not None:
-        (tmp_path / name).write_text(content)
-    with pytest.raises(UserError, match=r"topics\.names") as refused:
-        read_names(tmp_path / name, 4, "topics.names")
-    assert said in str(refused.value)
-    assert "\n" not in str(refused.value)
-
-
-def test_yaml_names_topics_by_number(tmp_path: Path) -> None:
-    (tmp_path / "names.yaml").write_text("3: space\n'0': guns\n")
-    assert read_names(tmp_path / "names.yaml", 4, "topics.names") == {3: "space", 0: "guns"}

@@ -14,14 +14,21 @@ from etm_app.callbacks.evaluation import OnEvaluations
 from etm_app.callbacks.provenance import circumstances, software
 from etm_app.callbacks.run_folder import run_folder
 from etm_app.callbacks.topic_tables import TopicTables
-from etm_app.checkpoint.content import fits
+from etm_app.checkpoint.content import fits, hyperparameters
 from etm_app.errors import UserError
 from etm_app.files import check_target, writing
 from etm_app.model import ETM
-from etm_app.report.comparison import Recorded, compare, is_comparison, read_recorded, write_comparison
+from etm_app.report.comparison import (
+    Recorded,
+    check_comparable,
+    compare,
+    is_comparison,
+    read_recorded,
+    write_comparison,
+)
 from etm_app.report.content import describe
 from etm_app.report.page import is_report, render, write_page
-from etm_app.report.run import Run, Value
+from etm_app.report.run import Run, Value, plain
 from etm_app.report.survey import Survey, survey_of
 
 __all__ = ["Report"]
@@ -84,6 +91,7 @@ class Report(OnEvaluations, Callback):
         """
         if self.compare is not None and self._other is None:
             self._other = read_recorded(self.compare)
+            check_comparable(self._other, "report.compare")
 
     def check(self, path: Path) -> None:
         """Refuse to write over what is no report, and no comparison beside it.
@@ -199,7 +207,8 @@ class Report(OnEvaluations, Callback):
         self._write(model, run, path, recorded.shares)
 
     def _run_of(self, model: ETM, datamodule: LightningDataModule | None) -> Run:
-        settings = {"Model": _plain(model.hparams), "Data": _settings_of(datamodule), "Training": self.training}
+        own = hyperparameters({"hyper_parameters": model.hparams})
+        settings = {"Model": plain(own), "Data": _settings_of(datamodule), "Training": self.training}
         return Run(metrics=self.metrics, history=self.history, settings=settings)
 
     def _write(self, model: ETM, run: Run, path: Path, shares: list[float | None] | None = None) -> None:
@@ -221,18 +230,6 @@ class Report(OnEvaluations, Callback):
 
 def _last_epoch(history: dict[str, list[tuple[float, float]]]) -> float:
     return max((values[-1][0] for values in history.values() if values), default=0)
-
-
-def _plain(values: Any) -> dict[str, Value]:
-    """Values as they are written in a config."""
-    plain: dict[str, Value] = {}
-    for name, value in values.items():
-        if name.startswith("_"):  # LightningCLI's own
-            continue
-        if isinstance(value, list | tuple):
-            value = ", ".join(map(str, value))
-        plain[name] = value if value is None or isinstance(value, str | int | float | bool) else str(value)
-    return plain
 
 
 def _given(datamodule: LightningDataModule, name: str) -> Any:
@@ -258,4 +255,4 @@ def _settings_of(datamodule: LightningDataModule | None) -> dict[str, Value]:
         for name in names
         if name not in ("cache_dir", "num_workers") and (given := _given(datamodule, name)) is not MISSING
     }
-    return {"class": type(datamodule).__name__, **_plain(settings)}
+    return {"class": type(datamodule).__name__, **plain(settings)}

@@ -4,7 +4,28 @@ from pathlib import Path
 
 from pytorch_lightning import Trainer
 
-__all__ = ["run_folder"]
+__all__ = ["RUN_FILES", "run_folder"]
+
+# What fit, validate and test may write there, checkpoints and what TensorBoard shows aside; config.yaml comes first.
+RUN_FILES = (
+    "config.yaml",
+    "topics.csv",
+    "topics.parquet",
+    "topics_wide.csv",
+    "topics.json",
+    "topics_by_label.csv",
+    "topics_by_period.csv",
+    "topic_words_by_period.csv",
+    "topic_drift.csv",
+    "metrics_table.csv",
+    "metrics.json",
+    "run.json",
+    "embeddings.txt",
+    "rho.parquet",
+    "alpha.parquet",
+    "report.html",
+    "compare.csv",
+)
 
 
 def run_folder(trainer: Trainer) -> Path:

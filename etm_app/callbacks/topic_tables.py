@@ -17,10 +17,10 @@ from etm_app.metrics.coherence import npmi_coherence, topic_diversity
 from etm_app.metrics.definitions import DEFINITIONS, definition_of
 from etm_app.model import ETM
 from etm_app.report.drift import Drift, drift_of
+from etm_app.report.names import read_names
 from etm_app.report.survey import Survey, fingerprint, survey_of
 from etm_app.report.tables import Topic, write_drift, write_embeddings, write_groups, write_metrics, write_topics
 from etm_app.report.terminal import show_changes, show_drift, show_metrics, show_neighbors, show_topics
-from etm_app.topic_names import read_names
 
 __all__ = ["TopicTables"]
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from etm_app.callbacks.prediction import is_theta_table
+from etm_app.callbacks.run_folder import RUN_FILES
 from etm_app.checkpoint.content import EXPECTED, hyperparameters, read_checkpoint
 from etm_app.checkpoint.resume import check_goes_on
 from etm_app.data.datamodule import BowDataModule
 from etm_app.data.word_vectors.word2vec import ENDINGS, is_own_word2vec
 from etm_app.errors import UserError
-from etm_app.files import check_target, is_same
+from etm_app.files import RUN_FOLDER, check_target, is_same
 from etm_app.model import ETM
+from etm_app.report.comparison import is_comparison
 from etm_app.report.page import is_report
 from etm_app.seeds import read_seeds
 
@@ -38,7 +41,7 @@ __all__ = [
 FREE = {"relevance"}  # arguments of the model that may differ from its checkpoint's: they change nothing in it
 
 
-def check_targets(subcommand: str, config: Namespace) -> dict[str, Path]:
+def check_targets(subcommand: str, config: Namespace) -> list[tuple[str, Path]]:
     """Refuse to write over a file that is named elsewhere, or that somebody else wrote, before anything is computed.
 
     Args:
@@ -46,14 +49,19 @@ def check_targets(subcommand: str, config: Namespace) -> dict[str, Path]:
         config: The arguments of the command.
 
     Returns:
-        The files that the user wants something written to, by argument.
+        The files that something is written to at places that the user names, each with the argument.
 
     Raises:
         UserError: One of them is there and not to be replaced.
     """
     own = config[subcommand]
     if subcommand == "sweep":  # whose trials write into their folders
-        return {"sweep.folder": own.sweep.folder.expanduser()}
+        return [("sweep.folder", own.sweep.folder.expanduser())]
+    targets: list[tuple[str, Path]] = []
+    if subcommand in ("fit", "validate", "test") and own.trainer.logger in (False, []):
+        folder = Path(own.trainer.default_root_dir or "").expanduser()  # which no logger makes anew for each run
+        targets = [(RUN_FOLDER, folder / name) for name in RUN_FILES]
+    argument = None
     if subcommand == "predict":
         argument, section, is_ours = "prediction.path", own.prediction, is_theta_table
     elif subcommand == "embed":
@@ -64,22 +72,39 @@ def check_targets(subcommand: str, config: Namespace) -> dict[str, Path]:
             )
     elif subcommand != "check" and own.report.enabled:
         argument, section, is_ours = "report.path", own.report, is_report
-    else:
-        return {}
-    if section.path is None:
-        return {}
-    path = section.path.expanduser()
+    if argument is not None and section.path is not None:
+        targets.append((argument, section.path.expanduser()))
     named = {name: value if isinstance(value, list) else [value] for name, value in config.items()}
-    del named[f"{subcommand}.{argument}"]
+    if argument is not None:
+        del named[f"{subcommand}.{argument}"]
     if subcommand == "embed":  # what a model starts from may be trained again
         del named["embed.model.embeddings"]
     for name, values in named.items():
         paths = [Path(value).expanduser() for value in values if isinstance(value, str | os.PathLike)]
-        if path.is_file() and any(is_same(path, other) for other in paths):
-            name = name.removeprefix(f"{subcommand}.").replace("init_args.", "")
-            raise UserError(f"{argument}: {path} is what {name} names; expected another file to write to.")
-    check_target(path, argument, is_ours, section.overwrite)
-    return {argument: path}
+        for target, path in targets:
+            if path.is_file() and any(is_same(path, other) for other in paths):
+                name = name.removeprefix(f"{subcommand}.").replace("init_args.", "")
+                raise UserError(f"{target}: {path} is what {name} names; expected another file to write to.")
+    for target, path in targets:
+        if target == argument:
+            check_target(path, argument, is_ours, section.overwrite)
+        elif path.exists() and not _is_of_a_run(path):
+            raise UserError(
+                f"{target}: {path} is there, and not of a run of etm_app; it is kept. Expected another folder, or a "
+                "logger, which makes one for each run: leave --trainer.logger out."
+            )
+    return targets
+
+
+def _is_of_a_run(path: Path) -> bool:
+    """Whether a file of this name is one that an earlier run has written: into its folder, or `report` alone."""
+    config = path.with_name("config.yaml")
+    if config.is_file():
+        with config.open("rb") as file:
+            if file.readline(100).startswith(b"# pytorch_lightning=="):
+                return True
+    kinds = {"report.html": is_report, "compare.csv": is_comparison}
+    return path.is_file() and path.name in kinds and kinds[path.name](path)
 
 
 def vocab_size_of(data: LightningDataModule) -> int:
@@ -176,17 +201,17 @@ def check_has_documents(data: LightningDataModule, split: str) -> None:
         )
 
 
-def check_reads_no_target(data: BowDataModule, targets: dict[str, Path]) -> None:
+def check_reads_no_target(data: BowDataModule, targets: Sequence[tuple[str, Path]]) -> None:
     """Refuse to write over what the data is read from.
 
     Args:
         data: The data.
-        targets: Files that are to be written, by the arguments that name them.
+        targets: Files that are to be written, each with the argument that names it.
 
     Raises:
         UserError: One is among its files.
     """
-    for argument, path in targets.items():
+    for argument, path in targets:
         if data.reads(path):
             raise UserError(
                 f"{argument}: {path} is, or would be, among the files that {type(data).__name__} reads; "

@@ -5,13 +5,15 @@ from pathlib import Path
 from pytorch_lightning import LightningDataModule, LightningModule
 
 from etm_app.callbacks.report import Report
+from etm_app.callbacks.topic_tables import TopicTables
 from etm_app.checkpoint.content import read_checkpoint
 from etm_app.cli.check import CheckingTrainer
 from etm_app.data.datamodule import training_set
 from etm_app.data.vocabulary import check_same_vocab
 from etm_app.errors import UserError
 from etm_app.model import ETM
-from etm_app.report.comparison import read_recorded
+from etm_app.report.comparison import check_comparable, read_recorded
+from etm_app.report.names import read_names
 from etm_app.report.terminal import make_console, show_comparison, show_path
 
 __all__ = ["NoDocuments", "ReportingTrainer"]
@@ -45,18 +47,24 @@ class ReportingTrainer(CheckingTrainer):
         assert isinstance(model, ETM)
         assert ckpt_path is not None  # the command line has looked at it
         report = next(of for of in self.callbacks if isinstance(of, Report))  # type: ignore[attr-defined]
+        tables = next(of for of in self.callbacks if isinstance(of, TopicTables))  # type: ignore[attr-defined]
         if not report.enabled:
             raise UserError("report.enabled: false, but report writes nothing else; expected true: leave it out.")
         path = report.path or Path("report.html")
         report.check(path)
         report.read_other()
         recorded = read_recorded(ckpt_path, "ckpt_path")
+        if report.compare is not None:
+            check_comparable(recorded, "ckpt_path")
         shown = recorded.model.to(self.strategy.root_device)
+        if tables.names is not None:
+            shown.given_names = read_names(tables.names.expanduser(), len(shown.alpha), "topics.names")
         shown.relevance = shown.hparams["relevance"] = model.relevance
+        vocab = getattr(datamodule, "vocab", None)
+        if vocab is not None:
+            check_same_vocab(vocab, shown.vocab, shown.vocab_size)
+        shown.vocab = shown.vocab or [*(vocab or map(str, range(shown.vocab_size)))]  # else called by their number
         if not isinstance(datamodule, NoDocuments):
-            vocab = getattr(datamodule, "vocab", None)
-            if vocab is not None:
-                check_same_vocab(vocab, shown.vocab, shown.vocab_size)
             shown.training_set = training_set(datamodule, shown.vocab_size)
         states = read_checkpoint(ckpt_path, type(model)).get("callbacks")
         report.write_alone(recorded, datamodule, states, path)

@@ -17,7 +17,15 @@ from etm_app.metrics.matching import match_topics, on_common_words
 from etm_app.model import ETM
 from etm_app.report.spreadsheet import safe_cells
 
-__all__ = ["Recorded", "compare", "is_comparison", "read_recorded", "write_comparison"]
+__all__ = [
+    "Recorded",
+    "check_comparable",
+    "compare",
+    "comparison_table",
+    "is_comparison",
+    "read_recorded",
+    "write_comparison",
+]
 
 TOP_WORDS = 10
 SCHEMA = {
@@ -67,8 +75,6 @@ def read_recorded(path: Path | str, argument: str = "report.compare") -> Recorde
         model = ETM.load_from_checkpoint(checkpoint)
     except UserError as error:
         raise UserError(str(error).replace("ckpt_path", argument)) from None  # the command shows a cause in its place
-    if model.vocab is None:
-        raise UserError(f"{argument}: {checkpoint} has no vocabulary, by which topics are matched; expected one.")
     folder = checkpoint.resolve().parents[1]
     if checkpoint.name != "best.ckpt" or not (folder / "metrics.json").is_file():
         return Recorded(model, checkpoint.name)
@@ -96,6 +102,16 @@ def _read(path: Path, argument: str) -> Any:
     return content
 
 
+def check_comparable(recorded: Recorded, argument: str) -> None:
+    """Refuse a model whose topics cannot be matched with another's.
+
+    Raises:
+        UserError: It has no vocabulary.
+    """
+    if recorded.model.vocab is None:
+        raise UserError(f"{argument}: {recorded.name} has no vocabulary, by which topics are matched; expected one.")
+
+
 def compare(
     model: ETM,
     other: Recorded | ETM | Path | str,
@@ -121,12 +137,13 @@ def compare(
         not known.
 
     Raises:
-        UserError: The other is no model, or knows none of the model's words.
+        UserError: The other is no model, or knows none of the model's words; or there are words of one alone.
     """
     if isinstance(other, ETM):
         other = Recorded(other)
     elif not isinstance(other, Recorded):
         other = read_recorded(other, "other")
+    check_comparable(other, "other")
     here, there = (of.beta.double().cpu().numpy() for of in (model, other.model))
     here, there, common = on_common_words(here, model.known_vocab, there, other.model.known_vocab)
     if not common:
@@ -185,12 +202,8 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def write_comparison(comparison: dict[str, Any], path: Path) -> None:
-    """Write a table of `compare`'s topics, a row for each pair and for each topic without a partner.
-
-    Raises:
-        UserError: It cannot be written.
-    """
+def comparison_table(comparison: dict[str, Any]) -> pl.DataFrame:
+    """A table of `compare`'s topics, a row for each pair and for each topic without a partner."""
     rows = [
         {**topic, **{change: " ".join(topic[change]) or None for change in ("gained", "lost")}}
         for topic in comparison["topics"]
@@ -200,8 +213,17 @@ def write_comparison(comparison: dict[str, Any], path: Path) -> None:
         {"other": topic["topic"], "other_share": topic["share"], "other_name": topic["name"]}
         for topic in comparison["unmatched"]["there"]
     ]
+    return pl.DataFrame(rows, SCHEMA)
+
+
+def write_comparison(comparison: dict[str, Any], path: Path) -> None:
+    """Write the table.
+
+    Raises:
+        UserError: It cannot be written.
+    """
     with replacing(path, "report.path") as unfinished:
-        safe_cells(pl.DataFrame(rows, SCHEMA)).write_csv(unfinished)
+        safe_cells(comparison_table(comparison)).write_csv(unfinished)
 
 
 def is_comparison(path: Path) -> bool:

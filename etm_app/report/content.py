@@ -14,6 +14,7 @@ from etm_app.model import ETM
 from etm_app.report.documents import Documents
 from etm_app.report.geometry import arrange, faithfulness, project, word_places
 from etm_app.report.over_time import OverTime
+from etm_app.report.run import plain
 from etm_app.report.survey import Survey
 from etm_app.topic_names import NAME_WORDS
 
@@ -168,21 +169,7 @@ def describe_corpus(corpus: BowCorpus) -> dict[str, Any]:
                     "mean_length": float(own.mean()),
                 }
             )
-    return {"splits": splits, "source": dict(_simple_values(corpus.meta)), "num_words": corpus.vocab_size}
-
-
-def _simple_values(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Nested values by their dotted names; of a long list only its length."""
-    simple: list[tuple[str, Any]] = []
-    for name, value in values.items():
-        if isinstance(value, dict):
-            simple += _simple_values(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            text = ", ".join(map(str, value))
-            simple.append((prefix + name, text if len(text) <= 100 else f"{len(value):,} of them"))
-        else:
-            simple.append((prefix + name, value))
-    return simple
+    return {"splits": splits, "source": plain(corpus.meta), "num_words": corpus.vocab_size}
 
 
 def _candidates(

@@ -1,13 +1,13 @@
 // Documents: found by words, or by what they are of.
 
 const articles = [...document.querySelectorAll("#articles > article")];
-const texts = [];
+const texts = articles.map((article) => `${article.querySelector("h3").textContent}\n${textOf(article)}`.toLowerCase());
 const inCorpus = articles.map((_, place) => place);
 
 const KINDS = {
   all: () => inCorpus,
   topic: () => inCorpus.filter((place) => shareIn(place) > 0).sort((one, other) => shareIn(other) - shareIn(one)),
-  typical: () => topics[state.topic].typical,
+  typical: () => topics[state.topic].typical.map(([place]) => place),
   mixed: () => topics[state.topic].mixed,
 };
 const shareIn = (place) => data.documents[place].find(([topic]) => topic === state.topic)?.[1] ?? 0;
@@ -15,8 +15,7 @@ let listed = inCorpus;
 
 function paintDocuments() {
   if (!articles.length) return;
-  byId("kind").value = state.kind ?? "all";
-  for (const [place, article] of articles.entries()) texts[place] ??= article.textContent.toLowerCase();
+  byId("kind").value = state.kind;
   const terms = termsOf(byId("find"));
   const wanted = KINDS[byId("kind").value]();
   const found = new Set(wanted.filter((place) => terms.every((term) => texts[place].includes(term))));

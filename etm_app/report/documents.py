@@ -21,31 +21,29 @@ class Documents:
     """The documents that the page shows: typical and mixed ones of each topic, and some evenly spaced in the corpus."""
 
     def __init__(self, model: ETM, corpus: BowCorpus | None, survey: Survey | None) -> None:
-        self._typical: list[list[int]] = [[] for _ in range(len(model.alpha))]
+        self._typical: list[list[tuple[int, float]]] = [[] for _ in range(len(model.alpha))]
         self._mixed = self._typical
         self._place: dict[int, int] = {}
         if survey is None or corpus is None:
             return
         self._typical, self._mixed = (
-            [[row for row, _ in rows[: min(max(about // len(lists), least), most)]] for rows in lists]
+            [rows[: min(max(about // len(lists), least), most)] for rows in lists]
             for lists, (least, most, about) in ((survey.representative, TYPICAL), (survey.mixed, MIXED))
         )
-        shown = np.unique(
-            np.concatenate([survey.example_rows, *map(np.array, self._typical), *map(np.array, self._mixed)])
-        )
-        rows = shown.astype(np.int64)
+        of_topics = [row for documents in (*self._typical, *self._mixed) for row, _ in documents]
+        rows = np.unique(np.concatenate([survey.example_rows, np.array(of_topics, np.int64)]))
         self._place = {row: place for place, row in enumerate(rows.tolist())}
         self._corpus, self._rows = corpus, rows
         batches = BowDataset(corpus, rows).batches(DOCUMENTS_AT_ONCE)
         self._theta = np.concatenate([model.theta(batch.to(model.device)).float().cpu().numpy() for batch in batches])
 
-    def typical(self, topic: int) -> list[int]:
-        """Places of the documents with most of a topic."""
-        return [self._place[row] for row in self._typical[topic]]
+    def typical(self, topic: int) -> list[tuple[int, float]]:
+        """Places of the documents with most of a topic, and how much, however little."""
+        return [(self._place[row], float(f"{share:.4g}")) for row, share in self._typical[topic]]
 
     def mixed(self, topic: int) -> list[int]:
         """Places of those of which it is the largest topic, and another one nearly as large."""
-        return [self._place[row] for row in self._mixed[topic]]
+        return [self._place[row] for row, _ in self._mixed[topic]]
 
     def described(self) -> list[dict[str, Any]]:
         """All of them in the order of the corpus: id, label, topics, and text, or words where there is no text."""

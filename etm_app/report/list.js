@@ -6,7 +6,8 @@ const rows = new Map([...table.querySelectorAll("tr[data-topic]")].map((row) => 
 const home = bodies.map((body) => [...body.rows]); // where the rows are by similarity
 const ROW_WORDS = 10;
 
-const rowsShown = () => [...table.querySelectorAll("tr[data-topic]:not([hidden])")].map((row) => Number(row.dataset.topic));
+const topicsListed = (which = "") => [...table.querySelectorAll(`tr[data-topic]${which}`)].map((row) => Number(row.dataset.topic));
+const rowsShown = () => topicsListed(":not([hidden])");
 const rowsInOrder = () => {
   const shown = rowsShown();
   return shown.includes(state.topic) ? shown : tree;
@@ -16,7 +17,7 @@ const haystacks = new Map();
 function haystack(topic) {
   if (!haystacks.has(topic)) {
     const { top, labels } = topics[topic];
-    haystacks.set(topic, [String(topic), nameOf(topic), ...top, ...labels.slice(0, 2).filter(([, share]) => share >= 0.1).map(([label]) => data.labels[label])].join("\n").toLowerCase());
+    haystacks.set(topic, [String(topic), nameOf(topic), ...top, ...labels.filter(([, share]) => share >= data.least_label).map(([label]) => data.labels[label])].join("\n").toLowerCase());
   }
   return haystacks.get(topic);
 }
@@ -31,6 +32,9 @@ const termsOf = (field) => field.value.toLowerCase().split(/\s+/).filter(Boolean
 function showRowWords(topic, terms) {
   const cell = rows.get(topic).querySelector(".words");
   const matching = (word) => terms.some((term) => word.toLowerCase().includes(term));
+  for (const shown of rows.get(topic).querySelectorAll(".labels span")) {
+    shown.classList.toggle("found", terms.some((term) => shown.title.toLowerCase().includes(term)));
+  }
   const { top } = topics[topic];
   if (cell.dataset.marked === undefined && !top.some(matching)) return;
   const shown = [...top.slice(0, ROW_WORDS), ...top.slice(ROW_WORDS).filter(matching)];
@@ -48,7 +52,7 @@ function markRows(shown, terms) {
   if (shown.length > ROWS_AT_ONCE) marking = requestAnimationFrame(() => markRows(shown.slice(ROWS_AT_ONCE), terms));
 }
 
-// Words with all of a text, the word itself first, then beginnings, then the rest.
+// Words with any of these texts, the word itself first, then beginnings, then the rest.
 function matchingWords(terms) {
   const found = [];
   for (let number = 0; number < data.num_looked_up; number++) {
@@ -90,7 +94,7 @@ function search() {
   const text = field.value.trim();
   byId("found").textContent = !terms.length ? ""
     : found ? `${count(found, "topic", "topics")} of ${topics.length}, ${count(matching.length, "word", "words")}`
-      : `No topic has “${text}” in its name, its ${BARS} most relevant words or its labels` +
+      : `No topic has “${text}” in its name, its ${BARS} most relevant words or its labels (of ${percent(data.least_label)} or more)` +
         (matching.length ? `; ${count(matching.length, "word matches", "words match")}.` : `, and no word that can be looked up matches.`);
   byId("matches").replaceChildren(...matching.slice(0, 16).map((number) =>
     element("li", {}, element("a", { href: wordAddress(number) }, words[number]))));

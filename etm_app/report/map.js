@@ -38,7 +38,6 @@ const SPIRAL = Array.from({ length: 130 }, (_, turn) => {
   const [angle, far] = [2.4 * turn, 5.4 * Math.sqrt(turn)];
   return [1.6 * far * Math.cos(angle), far * Math.sin(angle)];
 });
-const NEAR = 14; // pixels from which on a line says whose a label is
 
 // Labels, the most important first, each as near to its point as it can stand without touching another one.
 function placer() {
@@ -53,7 +52,7 @@ function placer() {
       if (box[0] < 2 || box[2] > size.width - 2 || box[1] < 2 || box[3] > size.height - 2) continue;
       if (taken.some((other) => box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1])) continue;
       taken.push(box);
-      return { at: [x + byX, y + byY], moved: Math.hypot(x + byX - point[0], byY) > Math.max(NEAR, half - 6), half, high };
+      return { at: [x + byX, y + byY], apart: Math.abs(x + byX - point[0]) > half || Math.abs(byY) > high, half, high };
     }
     return null;
   };
@@ -100,7 +99,7 @@ function drawMap() {
     const text = shortName(topic);
     const found = place(text, points[topic], bold, 9, tries);
     if (!found) return;
-    if (found.moved) marks.leaders.push(leader(points[topic], found, "leader"));
+    if (found.apart) marks.leaders.push(leader(points[topic], found, "leader"));
     marks.names.push(label(text, found.at, topic === chosen ? "name chosen" : "name"));
   };
   nameLabel(chosen, 90);
@@ -109,7 +108,7 @@ function drawMap() {
     const word = words[topics[chosen].words[rank]];
     const found = rank < (isNarrow(size.width) ? 8 : 14) || camera.zoom > 1.5 ? place(word, [x, y], plain, 8, SPIRAL.length) : null;
     if (!found) return;
-    if (found.moved) marks.leaders.push(leader([x, y], found, "leader own"));
+    if (found.apart) marks.leaders.push(leader([x, y], found, "leader own"));
     marks.words.push(drawn("circle", { class: "word", cx: x, cy: y, r: 2 }), label(word, found.at, "word"));
   });
   for (const topic of [...similar, ...ranking]) if (topic !== chosen && !marks[topic]) {
@@ -140,9 +139,9 @@ function paintMap() {
 }
 painters.map = paintMap;
 
-// Where there is no map to be seen but a word is pointed at, nothing happens.
+// Where there is no map to be seen, or nothing is known of the word that is pointed at, nothing happens.
 function spotlight(word) {
-  spotlit = word === undefined ? undefined : new Map(data.topics_of[word] ?? []);
+  spotlit = data.topics_of[word] && new Map(data.topics_of[word]);
   if (state.view === "map") drawMap();
 }
 
@@ -224,7 +223,7 @@ for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
   picture.addEventListener(end, (event) => pointers.delete(event.pointerId));
 }
 picture.addEventListener("click", (event) => { // the end of a movement chooses nothing
-  if (moved > 4) {
+  if (moved > 4 && event.detail) { // not that of a key
     event.preventDefault();
     event.stopPropagation();
   }

@@ -3,7 +3,6 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const { words, topics } = data;
-const root = document.documentElement;
 const byId = (id) => document.getElementById(id);
 const knownShares = topics[0].share !== null;
 const shareOf = (topic) => (knownShares ? topics[topic].share : 1 / topics.length);
@@ -12,21 +11,11 @@ const tree = data.families.flatMap(({ parts }) => parts.flatMap((part) => part.t
 const numberOf = new Map(words.slice(0, data.num_looked_up).map((word, number) => [word, number]));
 const SVG = "http://www.w3.org/2000/svg";
 
-function set(made, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else made.setAttribute(name, value);
-  }
-  made.append(...children);
-  return made;
-}
-const element = (tag, attributes = {}, ...children) => set(document.createElement(tag), attributes, children);
 const drawn = (tag, attributes = {}, ...children) => set(document.createElementNS(SVG, tag), attributes, children);
 
 const percent = (value) => (100 * value).toFixed(value < 0.0995 ? 1 : 0) + "%";
 const tiny = (value) => (value >= 0.001 ? percent(value) : value ? (100 * value).toPrecision(1) + "%" : "0%");
 const signed = (value) => value.toFixed(2).replace("-", "−");
-const color = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
 const wordAddress = (number) => `#word-${encodeURIComponent(words[number])}`;
 
 // Names: the model's, and those that the user gives here.
@@ -42,7 +31,7 @@ function topicLink(topic) {
 }
 
 function name(topic, text) {
-  const wanted = text.trim();
+  const wanted = text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ").trim(); // a line, which --topics.names takes
   if (wanted && wanted !== topics[topic].name) given.set(topic, wanted);
   else given.delete(topic);
   for (const place of document.querySelectorAll(`[data-name="${topic}"]`)) place.textContent = nameOf(topic);
@@ -67,7 +56,8 @@ function rename(topic, place) {
     link.hidden = false;
     if (keep && field.value !== nameOf(topic)) {
       name(topic, field.value);
-      history.replaceState(history.state, "", address(location.hash.slice(1).split("&")[0]));
+      history.replaceState(history.state, "", address(here()));
+      painters[state.view]?.(); // pictures have names too
     }
     return true;
   }
@@ -85,7 +75,7 @@ function rename(topic, place) {
 
 // Where one is: a view, a topic or a word beside it. The address says it, so that Back and links work.
 
-const state = { view: "list", topic: ranking[0], word: null, panel: false, lambda: data.relevance };
+const state = { view: "list", topic: ranking[0], word: null, panel: false, kind: "all", lambda: data.relevance };
 const views = [...document.querySelectorAll("#views > section")].map((section) => section.id);
 const painters = {}; // what there is to do when a view is shown, by its name
 const focused = []; // where the focus was, by place in the history
@@ -95,6 +85,9 @@ function address(anchor) {
   const names = [...given].map(([topic, text]) => `&name-${topic}=${encodeURIComponent(text)}`);
   return `#${anchor}${names.join("")}`;
 }
+
+// The part of the address that says where one is, without names.
+const here = () => location.hash.slice(1).split("&")[0];
 
 function decoded(text) {
   try {
@@ -118,6 +111,19 @@ function meaning(anchor) {
   const target = anchor && byId(decoded(anchor));
   const view = target && target.closest("#views > section");
   return view ? [{ view: view.id, panel: false, ...(view.id === "documents" ? { kind: "all" } : {}) }, target] : [{}];
+}
+
+// Of what the history has kept, that which is here: the file may have been written anew since. The address is heeded most.
+function resume({ place, scroll, lambda, ...kept }) {
+  const isThere = {
+    view: (view) => views.includes(view),
+    topic: (topic) => topics[topic] !== undefined,
+    word: (word) => word === null || word < data.num_looked_up,
+  };
+  for (const [name, value] of Object.entries(kept)) if (isThere[name]?.(value) ?? true) state[name] = value;
+  const [changes, target] = meaning(here());
+  Object.assign(state, changes);
+  return target;
 }
 
 function go(anchor, byKeyboard = false) {
@@ -144,6 +150,10 @@ function focusOn(place) {
 }
 
 function arrive(target) {
+  if (target.hidden) { // a document, by a search
+    byId("find").value = "";
+    painters.documents();
+  }
   target.scrollIntoView({ block: "start" });
   focusOn(target);
 }
@@ -173,20 +183,18 @@ function markTopic() {
 
 addEventListener("popstate", (event) => {
   const before = { ...state };
-  const anchor = location.hash.slice(1).split("&")[0];
   if (event.state) {
-    const { place, scroll, ...kept } = event.state;
-    Object.assign(state, kept, { lambda: state.lambda });
+    resume(event.state);
+    history.replaceState(event.state, "", address(here())); // names may have been given since
     show(before);
-    scrollTo({ top: scroll ?? 0, behavior: "instant" });
-    const place_before = focused[place];
+    scrollTo({ top: event.state.scroll ?? 0, behavior: "instant" });
+    const place_before = focused[event.state.place];
     if (place_before?.isConnected && place_before.offsetParent !== null) place_before.focus({ preventScroll: true });
     return;
   }
   history.replaceState({ ...state, place: 0 }, ""); // an address typed by hand
   takeNames();
-  const [changes, target] = meaning(anchor);
-  Object.assign(state, changes);
+  const target = resume({});
   show(before);
   if (target) arrive(target);
 });

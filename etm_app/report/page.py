@@ -17,9 +17,11 @@ from etm_app.errors import UserError
 from etm_app.files import replacing
 from etm_app.metrics.definitions import DEFINITIONS
 from etm_app.model import ETM
+from etm_app.report.comparison import comparison_table
 from etm_app.report.content import LAMBDA_STEPS, NEAREST_WORDS, NEIGHBORS, describe, describe_corpus
 from etm_app.report.documents import LEAST_SHARE
 from etm_app.report.run import Run, Value
+from etm_app.report.spreadsheet import MARKED
 from etm_app.report.survey import survey, survey_of
 from etm_app.report.tables import show_metric
 
@@ -31,6 +33,7 @@ GENERATOR = "etm_app"  # as the page names it, within its first 1,000 bytes
 HEADLINE = ("perplexity", "topic_coherence", "topic_diversity")
 SCRIPTS = ("page", "panel", "list", "map", "pictures", "time", "documents", "save", "start")  # in this order
 MAX_CELLS = 6_000  # of the table over time; the CSV has all
+LEAST_LABEL = 0.1  # share of a label in a topic that is named in the list
 PRINTED = 40  # documents, as report.css has it
 SHORT = 20  # words of a document, below which few pairs of words ever meet
 
@@ -104,10 +107,18 @@ def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str
     mean_length = corpus["splits"][0]["mean_length"] if corpus else 0
     # The texts stand in the markup; the script needs the topics alone.
     documents = [document["topics"] for document in content["documents"]]
+    compared = None if run.comparison is None else comparison_table(run.comparison)
     return fill(
         (folder / "template.html").read_text(encoding="utf-8"),
-        {"script": f'"use strict";\n{{\n{script}}}\n'},
-        {**content, "documents": documents, "history": history},
+        script,
+        {
+            **content,
+            "documents": documents,
+            "history": history,
+            "compare_table": compared is not None and {"columns": compared.columns, "rows": compared.rows()},
+            "marked": MARKED,
+            "least_label": LEAST_LABEL,
+        },
         topics=topics,
         known_shares=known_shares,
         largest_share=max((topic["share"] or 0 for topic in topics), default=0) or 1,
@@ -124,6 +135,7 @@ def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str
             "least_share": LEAST_SHARE,
             "printed": PRINTED,
             "cells": MAX_CELLS,
+            "label": LEAST_LABEL,
         },
         lambda_steps=LAMBDA_STEPS,
         corpus=corpus,
@@ -139,7 +151,7 @@ def render(content: dict[str, Any], dataset: BowDataset | None, run: Run) -> str
     )
 
 
-def fill(template: str, scripts: Mapping[str, str], data: Any, **values: Any) -> str:
+def fill(template: str, script: str, data: Any, libraries: Mapping[str, str] | None = None, **values: Any) -> str:
     """A page that needs nothing else, from a template with its scripts and our style.
 
     Words, names and texts come from strangers. Jinja escapes what stands in the markup, `as_data` what a script reads,
@@ -147,15 +159,19 @@ def fill(template: str, scripts: Mapping[str, str], data: Any, **values: Any) ->
 
     Args:
         template: The markup, for Jinja.
-        scripts: By their names in the template.
-        data: What they read, what JSON can say.
+        script: Its own, which has what is common to our pages before it.
+        data: What that reads, what JSON can say.
+        libraries: Scripts of others, by their names in the template.
         values: For the template.
     """
     # Here, as only the end of a run needs them.
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    inline = {name: _inline(script) for name, script in scripts.items()}
+    folder = files(__package__)
+    common = (folder / "common.js").read_text(encoding="utf-8")
+    scripts = {"script": f'"use strict";\n{{\n{common}{script}}}\n', **(libraries or {})}
+    inline = {name: _inline(text) for name, text in scripts.items()}
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "value": show_value,
@@ -166,7 +182,7 @@ def fill(template: str, scripts: Mapping[str, str], data: Any, **values: Any) ->
     }
     return environment.from_string(template).render(
         data=Markup(as_data(data)),
-        style=Markup((files(__package__) / "report.css").read_text(encoding="utf-8")),
+        style=Markup((folder / "report.css").read_text(encoding="utf-8")),
         policy="; ".join(
             [
                 "default-src 'none'",

@@ -48,6 +48,8 @@ function showTopicWords() {
   })));
 }
 
+const textOf = (article) => article.querySelector("p:last-of-type").textContent;
+
 function showTopic() {
   const topic = topics[state.topic];
   byId("topic-name").className = `g${topic.group}`;
@@ -59,13 +61,12 @@ function showTopic() {
     ...facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
   showTopicWords();
   byId("document-part").hidden = !topic.typical.length;
-  byId("topic-documents").replaceChildren(...topic.typical.slice(0, 3).map((place) => {
+  byId("topic-documents").replaceChildren(...topic.typical.slice(0, 3).map(([place, share]) => {
     const article = byId(`document-${place}`);
-    const [, share] = data.documents[place].find(([of]) => of === state.topic) ?? [0, 0];
     return element("li", {},
       element("a", { href: `#document-${place}` }, article.querySelector("h3").textContent), " ",
-      element("span", { class: "amount" }, percent(share)),
-      element("p", {}, article.querySelector("p:last-of-type").textContent));
+      element("span", { class: "amount" }, tiny(share)),
+      element("p", {}, textOf(article)));
   }));
   showBars(byId("topic-similar"), topic.similar.map(([other, similarity]) => (
     { topic: other, width: Math.max(similarity, 0), amount: signed(similarity) })));

@@ -56,12 +56,12 @@ function paintSimilarity() {
     marks.push(drawn("rect", { class: "cross", x: left + at, y: top, width: cell, height: side }));
   }
   // The scale, from no relation to the same.
-  const scale = { x: left, y: 10, width: 120, height: 8 };
+  const scale = { x: left + measured("0 and less", 11) + 8, y: 8, width: 120, height: 8 };
   marks.push(
     drawn("defs", {}, drawn("linearGradient", { id: "scale" },
       drawn("stop", { offset: 0, "stop-color": color("accent"), "stop-opacity": 0 }), drawn("stop", { offset: 1, "stop-color": color("accent") }))),
     drawn("rect", { class: "scale", ...scale, fill: "url(#scale)" }),
-    label("0 and less", [left, 28], "tick start"), label("1", [left + 120, 28], "tick end"));
+    label("0 and less", [left, 12], "tick start"), label("1", [scale.x + scale.width + 8, 12], "tick start"));
   heat.replaceChildren(...marks);
 }
 painters.similarity = paintSimilarity;

@@ -1,14 +1,16 @@
 """What a report tells of the run that made the model, beside the model itself."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Run"]
+__all__ = ["Run", "plain"]
 
 Value = str | int | float | bool | None
+MAX_LIST = 100  # characters
 
 
 @dataclass(frozen=True)
@@ -30,3 +32,17 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     coherence: NDArray[np.float64] | None = None
     comparison: dict[str, Any] | None = None
+
+
+def plain(values: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
+    """Settings as a config has them, nested ones by their dotted names; of a long list only its length."""
+    shown: dict[str, Value] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            shown |= plain(value, f"{prefix}{name}.")
+            continue
+        if isinstance(value, list | tuple):
+            text = ", ".join(map(str, value))
+            value = text if len(text) <= MAX_LIST else f"{len(value):,} of them"
+        shown[f"{prefix}{name}"] = value if isinstance(value, Value) else str(value)
+    return shown

@@ -6,11 +6,12 @@ function download(name, content, type) {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-// A text that a spreadsheet would run as a formula has a quote before it, as in the tables of the run.
+// A text that would not be read as text has a quote before it, as in the tables of the run and by their rule.
+const marked = new RegExp(data.marked);
 function cell(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "number") return String(value);
-  const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  const safe = marked.test(value) ? `'${value}` : value;
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
@@ -19,7 +20,7 @@ const csv = (table) => table.map((row) => row.map(cell).join(",") + "\n").join("
 const TABLES = {
   topics: () => [
     ["topic", "name", "share", "coherence", ...Array.from({ length: topics[0].top.length }, (_, rank) => `word_${rank + 1}`)],
-    ...rowsInOrder().map((topic) => [topic, nameOf(topic), topics[topic].share, topics[topic].coherence, ...topics[topic].top]),
+    ...topicsListed().map((topic) => [topic, nameOf(topic), topics[topic].share, topics[topic].coherence, ...topics[topic].top]),
   ],
   names: () => [["topic", "name"], ...[...new Set([...data.given, ...given.keys()])].sort((one, other) => one - other).map((topic) => [topic, nameOf(topic)])],
   map: () => [["topic", "name", "x", "y"], ...topics.map(({ point }, topic) => [topic, nameOf(topic), ...point])],
@@ -28,9 +29,11 @@ const TABLES = {
   labels: () => [["topic", "name", ...data.label_table.labels.map((label) => data.labels[label])],
     ...data.label_table.topics.map((topic, row) => [topic, nameOf(topic), ...data.label_table.shares[row]])],
   time: () => [["topic", "name", ...periods.names], ...tree.map((topic) => [topic, nameOf(topic), ...periods.shares[topic]])],
-  compare: () => [["topic", "name", "other", "other_name", "cosine", "share", "other_share", "gained", "lost"],
-    ...data.compare.topics.map((pair) => [pair.topic, nameOf(pair.topic), pair.other, pair.other_name, pair.cosine, pair.share, pair.other_share,
-      pair.gained.join(" "), pair.lost.join(" ")])],
+  compare: () => {
+    const { columns, rows: pairs } = data.compare_table;
+    const [topic, name] = ["topic", "name"].map((column) => columns.indexOf(column));
+    return [columns, ...pairs.map((row) => row.map((value, column) => (column === name && row[topic] !== null ? nameOf(row[topic]) : value)))];
+  },
   history: () => {
     const names = Object.keys(data.history);
     const byEpoch = names.map((name) => new Map(data.history[name]));

@@ -1,12 +1,13 @@
 """CSV of which a spreadsheet runs nothing and other tools lose nothing."""
 
 import re
+from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
 from polars import selectors as cs
 
-__all__ = ["safe_cells"]
+__all__ = ["MARKED", "read_cells", "safe_cells"]
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
@@ -15,6 +16,7 @@ FORMULA = r"[=+\-@\t\r]"  # a cell that starts so is run, not shown
 MISSING = (
     "#N/A", "#N/A N/A", "#NA", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 )  # fmt: skip
+# A regular expression for Polars, Python and the page's JavaScript.
 MARKED = f"^({FORMULA}|(?:{'|'.join(map(re.escape, MISSING))})$)"
 
 
@@ -27,3 +29,8 @@ def safe_cells(table: Frame) -> Frame:
     """
     text = cs.string() | cs.categorical() | cs.enum()
     return table.with_columns(text.cast(pl.String).str.replace(MARKED, "'${1}"))
+
+
+def read_cells(path: Path) -> pl.DataFrame:
+    """A table of `safe_cells` as it was before, all of it as text."""
+    return pl.read_csv(path, infer_schema=False).with_columns(cs.string().str.replace(f"^'{MARKED[1:]}", "${1}"))

@@ -8,7 +8,7 @@ function paintTime() {
   const width = chart.parentElement.clientWidth || 900;
   const [height, left, right, top, bottom] = [isNarrow(width) ? 260 : 320, 48, 16, 14, 34];
   const last = Math.max(periods.names.length - 1, 1);
-  const most = Math.max(...periods.shares.flat(), 1e-9);
+  const most = periods.shares.flat().reduce((largest, share) => Math.max(largest, share), 1e-9);
   const atX = (period) => left + (period / last) * (width - left - right);
   const atY = (share) => height - bottom - (share / most) * (height - top - bottom);
   const path = (shares) => shares.map((share, period) => `${period ? "L" : "M"}${atX(period).toFixed(1)} ${atY(share).toFixed(1)}`).join("");

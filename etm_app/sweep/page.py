@@ -58,8 +58,9 @@ def write_sweep_page(
     seeds = dict.fromkeys(seed for own in summary.seeds.values() for seed in own)
     page = fill(
         (folder / "template.html").read_text(encoding="utf-8"),
-        {"plotly": get_plotlyjs(), "script": (folder / "sweep.js").read_text(encoding="utf-8")},
+        (folder / "sweep.js").read_text(encoding="utf-8"),
         {"num_topics": num_topics, "logarithmic": logarithmic, "charts": _charts(summary)},
+        {"plotly": get_plotlyjs()},
         summary=summary,
         seeds=[*seeds],
         num_documents=len(corpus),

@@ -1,21 +1,11 @@
-"use strict";
 // Everything that is shown from the data is set as text, never as markup; Plotly, which knows some, gets escaped text.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const root = document.documentElement;
   const charts = document.getElementById("charts");
-  const color = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
   const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const still = { displayModeBar: false, responsive: true, doubleClick: false, showTips: false };
   const MAX_TICKS = 9;
   let ready = false;
-
-  function element(tag, attributes = {}, ...children) {
-    const made = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-    made.append(...children);
-    return made;
-  }
 
   // Charts: a line through the means with bars of one standard deviation, and a dot for each run.
 
@@ -78,19 +68,7 @@
     for (const topics of document.querySelectorAll("[data-topics]")) topics.hidden = topics.dataset.topics !== number;
   }
 
-  function setTheme(dark) {
-    root.classList.toggle("dark", dark);
-    document.getElementById("theme").setAttribute("aria-pressed", String(dark));
-    if (ready) draw();
-  }
-
-  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
-  setTheme(prefersDark.matches);
-  prefersDark.addEventListener("change", (change) => setTheme(change.matches));
-  let darkBeforePrint = false;
-  addEventListener("beforeprint", () => { darkBeforePrint = root.classList.contains("dark"); if (darkBeforePrint) setTheme(false); });
-  addEventListener("afterprint", () => { if (darkBeforePrint) setTheme(true); });
-  document.getElementById("theme").addEventListener("click", () => setTheme(!root.classList.contains("dark")));
+  followTheme(() => { if (ready) draw(); });
   for (const button of document.querySelectorAll("[data-choice]")) {
     button.addEventListener("click", () => choose(button.dataset.choice));
   }

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from pytorch_lightning import Trainer
+from pytorch_lightning import LightningDataModule, Trainer
 
 from etm_app.callbacks.collapse import CollapseMonitor
 from etm_app.callbacks.report import Report
@@ -143,3 +143,16 @@ def test_a_vocabulary_that_was_found_beside_the_counts_is_no_setting(tmp_path: P
         datamodule = CountsDataModule(tmp_path / "counts.npz", vocab=given, cache_dir=tmp_path / "cache")
         assert datamodule.vocab == ["a", "b", "c"]
         assert _settings_of(datamodule)["vocab"] == shown
+
+
+class Many(LightningDataModule):
+    def __init__(self, files: list[str], few: list[str]) -> None:
+        super().__init__()
+        self.files, self.few = files, few
+
+
+def test_of_a_long_list_the_page_has_the_length() -> None:
+    from etm_app.callbacks.report import _settings_of
+
+    shown = _settings_of(Many([f"{part}.csv" for part in range(3_000)], ["a", "b"]))
+    assert shown == {"class": "Many", "files": "3,000 of them", "few": "a, b"}

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from etm_app.callbacks.run_folder import RUN_FILES
 from etm_app.cli.commands import SUBCOMMANDS
 from etm_app.cli.main import main
 from tests.conftest import SMALL, Run
@@ -143,7 +144,6 @@ def test_configs(tmp_path: Path, error: Error, content: bytes, names: list[str])
     config.write_bytes(content)
     said = error(lambda: main(["fit", "--config", str(config)]))
     assert all(name in said for name in names), said
-
 
 
 @pytest.mark.parametrize(
@@ -424,6 +424,31 @@ def test_targets_that_hold_something(
     assert all(part in said for part in (argument, str(folder / name), *said_too)), said
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert not (tmp_path / "cache").exists()
+
+
+def test_without_a_logger_nothing_is_written_over(run: Run, error: Error, checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+
+    def test(*args: object) -> object:
+        where = f"--trainer.default_root_dir={folder}"
+        return run("test", f"--ckpt_path={checkpoint}", "--trainer.logger=false", where, *args)
+
+    mine = folder / "topics.csv"
+    mine.write_text("id,text\n1,a text\n")
+    said = error(test)
+    assert f"trainer.default_root_dir: {mine} is there" in said
+    assert "--trainer.logger" in said
+    mine.unlink()
+    test()
+    test()  # what a run has written is replaced
+    assert {path.name for path in folder.iterdir()} <= {*RUN_FILES, "checkpoints"}
+    names = folder / "topics_wide.csv"
+    before = names.read_text()
+    assert f"{names} is what topics.names names" in error(lambda: test(f"--topics.names={names}"))
+    args = ["fit", "--data=TextDataModule", f"--data.files={folder}/topics*.csv", "--trainer.logger=false"]
+    assert "is, or would be, among the files" in error(lambda: main([*args, f"--trainer.default_root_dir={folder}"]))
+    assert names.read_text() == before
 
 
 def test_a_checkpoint_is_no_target(run: Run, error: Error, checkpoint: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import torch
 
 from etm_app.cli.main import ETMCLI, main
 from etm_app.report.comparison import is_comparison
@@ -63,6 +64,26 @@ def test_words_are_ranked_as_is_asked_for(checkpoint: Path, trained: ETMCLI, tmp
     assert shown == trained.model.top_words(10, relevance=1)
 
 
+def test_names_are_taken_from_their_file(checkpoint: Path, tmp_path: Path) -> None:
+    path, names = tmp_path / "page.html", tmp_path / "names.csv"
+    names.write_text("topic,name\n2,fruit\n")
+    main(["report", f"--ckpt_path={checkpoint}", f"--report.path={path}", f"--topics.names={names}"])
+    data = data_of(path)
+    assert (data["topics"][2]["name"], data["given"]) == ("fruit", [2])
+
+
+def test_without_a_vocabulary_there_is_a_page_but_no_comparison(
+    checkpoint: Path, tmp_path: Path, error: Callable[[Callable[[], object]], str]
+) -> None:
+    wordless, path = tmp_path / "wordless.ckpt", tmp_path / "page.html"
+    torch.save({**torch.load(checkpoint, weights_only=True), "vocab": None}, wordless)
+    main(["report", f"--ckpt_path={wordless}", f"--report.path={path}"])
+    assert set(data_of(path)["words"]) == {str(word) for word in range(len(VOCAB))}
+    for one, other in ((wordless, checkpoint), (checkpoint, wordless)):
+        args = ["report", f"--ckpt_path={one}", f"--report.compare={other}", f"--report.path={path}"]
+        assert "no vocabulary, by which topics are matched" in error(lambda args=args: main(args))  # type: ignore[misc]
+
+
 def test_two_runs_are_compared(
     checkpoint: Path, trained: ETMCLI, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +133,7 @@ def test_mistakes(checkpoint: Path, paper_dir: Path, tmp_path: Path, error: Erro
         ([f"--ckpt_path={checkpoint}", "--report.enabled=false"], "report.enabled"),
         ([f"--ckpt_path={checkpoint}", f"--data.path={texts}"], str(texts)),
         ([f"--ckpt_path={checkpoint}", "--model.num_topics=7"], "num_topics"),
+        ([f"--ckpt_path={checkpoint}", f"--topics.names={tmp_path / 'none.csv'}"], "topics.names"),
         ([f"--ckpt_path={checkpoint}", f"--report.compare={tmp_path}"], "report.compare: there is no file"),
         ([f"--ckpt_path={checkpoint}", f"--report.compare={mine}"], "report.compare"),
         (

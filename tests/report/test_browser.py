@@ -10,7 +10,9 @@ from xml.etree import ElementTree
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from PIL import Image
+from polars.testing import assert_frame_equal
 from selenium import webdriver
 from selenium.common.exceptions import NoAlertPresentException
 from selenium.webdriver.chrome.service import Service
@@ -22,9 +24,12 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from etm_app.data.corpus import BowDataset
 from etm_app.model import ETM
-from etm_app.report import Run, write_report
+from etm_app.report import Run, compare, write_report
+from etm_app.report.comparison import is_comparison, write_comparison
 from etm_app.report.content import describe
+from etm_app.report.names import read_names
 from etm_app.report.page import PRINTED, render, write_page
+from etm_app.report.spreadsheet import safe_cells
 from etm_app.report.survey import survey
 from tests.report.models import HOSTILE, hostile, random_model
 
@@ -196,6 +201,21 @@ def test_the_list_is_searched_by_words_and_labels(opened: Driver, report: tuple[
     assert texts(opened, "#topics mark") == []
 
 
+def test_a_label_that_is_not_among_the_first_is_found(opened: Driver) -> None:
+    data = opened.execute_script("return JSON.parse(document.getElementById('data').textContent)")
+    topic, label = next(
+        (topic, data["labels"][label])
+        for topic, own in enumerate(data["topics"])
+        for label, share in own["labels"][2:]
+        if share >= 0.1 and not any(term in " ".join(own["top"]) for term in data["labels"][label].split())
+    )
+    assert label not in [span.text for span in opened.find_elements(By.CSS_SELECTOR, f"#topic-{topic} .labels span")]
+    search(opened, label)
+    assert topic in listed(opened)
+    shown = [span.text for span in opened.find_elements(By.CSS_SELECTOR, f"#topic-{topic} .labels span")]
+    assert any(text.endswith(label) for text in shown)
+
+
 def test_the_list_is_sorted_and_folded(opened: Driver, report: tuple[ETM, BowDataset]) -> None:
     by_similarity = listed(opened)
     found = survey(*report)
@@ -263,8 +283,33 @@ def test_an_address_opens_what_it_names(browser: Driver, page: Path) -> None:
     assert len(browser.find_elements(By.CSS_SELECTOR, SECTIONS)) == 1
 
 
+def test_a_reload_stays_where_it_was_also_if_the_page_was_written_anew(browser: Driver, tmp_path: Path) -> None:
+    def write(num_topics: int, words: list[str]) -> str:
+        path = write_report(random_model(words, num_topics), None, tmp_path / "report.html")
+        return path.as_uri()
+
+    vocab = [f"word{number:03}" for number in range(300)]
+    show(browser, 1400, dark=False)
+    browser.get(write(16, vocab) + "#word-word100")
+    find(browser, "#topic-7 a").click()
+    browser.execute_script("scrollTo(0, 123)")
+    WebDriverWait(browser, 5).until(lambda _: browser.execute_script("return history.state.scroll") == 123)
+    browser.refresh()
+    assert (chosen(browser), browser.execute_script("return scrollY")) == (7, 123)
+    browser.back()
+    write(4, vocab[50:])
+    browser.refresh()
+    assert find(browser, "#word-name").text == "word100"
+    browser.forward()
+    assert 0 <= chosen(browser) < 4
+    browser.refresh()
+    assert texts(browser, "#topic-words .link")
+    assert find(browser, "#list").is_displayed()
+    assert browser.get_log("browser") == []
+
+
 def test_names_are_given_and_kept(opened: Driver, tmp_path: Path) -> None:
-    name = "<b>Mine</b>, & 50%"
+    name = "@<b>Mine</b>,\u200c & 50%"
     ActionChains(opened).double_click(find(opened, "#topic-3 [data-name]")).perform()
     opened.switch_to.active_element.send_keys(Keys.CONTROL, "a")
     opened.switch_to.active_element.send_keys(name, Keys.ENTER)
@@ -278,9 +323,14 @@ def test_names_are_given_and_kept(opened: Driver, tmp_path: Path) -> None:
     assert opened.execute_script("return arguments[0].validity.customError", field)
     field.send_keys("!", Keys.ENTER)
     saved = save(opened, tmp_path, "names", "csv")
-    assert pl.read_csv(saved).rows() == [(2, f"{name}!"), (3, name)]
+    assert read_names(saved, 6, "topics.names") == {2: f"{name}!", 3: name}
     search(opened, "mine")
     assert sorted(listed(opened)) == [2, 3]
+    view(opened, "documents")
+    find(opened, "#rename").click()
+    opened.switch_to.active_element.send_keys("later", Keys.ENTER)
+    opened.back()
+    assert "=later" in at(opened)
 
 
 def save(browser: Driver, folder: Path, what: str, kind: str) -> Path:
@@ -293,10 +343,7 @@ def save(browser: Driver, folder: Path, what: str, kind: str) -> Path:
 
 def test_pictures_and_tables_are_saved(opened: Driver, tmp_path: Path, report: tuple[ETM, BowDataset]) -> None:
     table = pl.read_csv(save(opened, tmp_path, "topics", "csv"))
-    assert table["word_1"].to_list() == [
-        f"'{word}" if word.startswith(("=", "+", "-", "@")) else word
-        for word in (report[0].top_words(1)[topic][0] for topic in table["topic"])
-    ]
+    assert table["word_1"].to_list() == [report[0].top_words(1)[topic][0] for topic in table["topic"]]
     for what in ("map", "similarity", "labels"):
         view(opened, what)
         drawn = ElementTree.fromstring(save(opened, tmp_path, what, "svg").read_text(encoding="utf-8"))
@@ -466,6 +513,36 @@ def test_the_map_is_zoomed_to_the_topic_within_limits_and_moved(opened: Driver) 
     assert at(opened) == "#map"  # to move is not to choose
     moved = {circles(opened)[topic][0] - close[topic][0] for topic in close}
     assert max(moved) - min(moved) < 1e-6
+    view(opened, "list")
+    view(opened, "map")
+    opened.execute_script("document.querySelector('#map-picture .chosen').focus()")
+    ActionChains(opened).send_keys(Keys.ENTER).perform()
+    assert at(opened) == f"#topic-{topic}"
+    find(opened, "#rename").click()
+    opened.switch_to.active_element.send_keys("renamed", Keys.ENTER)
+    assert "renamed" in texts(opened, "#map-picture .name.chosen")
+
+
+def test_labels_of_the_map_that_are_apart_have_a_line(browser: Driver, tmp_path: Path) -> None:
+    model = random_model([f"word{number:04}" for number in range(5_500)], num_topics=16)
+    with torch.no_grad():  # words so rare that they cannot be looked up, of which the topics are
+        model.log_frequency[model.beta.mean(0).argsort()[:300]] = -30
+    show(browser, 1400, dark=False)
+    browser.get(write_report(model, None, tmp_path / "report.html").as_uri() + "#map")
+    apart, with_line = browser.execute_script("""
+        const ends = new Set([...document.querySelectorAll("#map-picture .leader")]
+            .map((line) => `${line.getAttribute("x1")} ${line.getAttribute("y1")}`));
+        const apart = [...document.querySelectorAll("#map-picture circle.word")].filter((point) => {
+            const [x, y, box] = [point.cx.baseVal.value, point.cy.baseVal.value, point.nextSibling.getBBox()];
+            return x < box.x - 4 || x > box.x + box.width + 4 || y < box.y - 3 || y > box.y + box.height + 3;
+        });
+        const start = (point) => `${point.getAttribute("cx")} ${point.getAttribute("cy")}`;
+        return [apart.length, apart.filter((point) => ends.has(start(point))).length];
+    """)
+    assert apart == with_line > 0
+    ActionChains(browser).move_to_element(find(browser, "#topic-words span.link")).perform()
+    assert not browser.find_elements(By.CSS_SELECTOR, "#map-picture circle[style]")
+    ActionChains(browser).move_to_element(find(browser, "#topic-nearest li")).perform()
 
 
 def test_documents_are_found_by_words_and_topics(opened: Driver, report: tuple[ETM, BowDataset]) -> None:
@@ -490,9 +567,33 @@ def test_documents_are_found_by_words_and_topics(opened: Driver, report: tuple[E
     shown = texts(opened, "article:not([hidden])")
     assert 0 < len(shown) < len(everything)
     assert all("word17" in text for text in shown)
-    find(opened, "#find").send_keys(" nothing")
+    find(opened, "#find").clear()
+    find(opened, "#find").send_keys("%")  # which only the shares of the topics have
     settle(opened)
     assert "No document" in find(opened, "#documents-found").text
+
+
+def test_documents_are_arrived_at_through_a_search_and_left_by_back(
+    opened: Driver, report: tuple[ETM, BowDataset]
+) -> None:
+    view(opened, "documents")
+    Select(find(opened, "#kind")).select_by_value("mixed")
+    mixed = len(texts(opened, "article:not([hidden])"))
+    opened.back()
+    assert find(opened, "#kind").get_attribute("value") == "all"
+    assert len(texts(opened, "article:not([hidden])")) > mixed
+    found = survey(*report)
+    assert found is not None
+    shares = [share for _, share in found.representative[chosen(opened)][:3]]
+    assert [float(text.rstrip("%")) for text in texts(opened, "#topic-documents .amount")] == pytest.approx(
+        [100 * share for share in shares], abs=0.5
+    )
+    find(opened, "#find").send_keys("zzzz")
+    settle(opened)
+    assert not texts(opened, "article:not([hidden])")
+    find(opened, "#topic-documents a").click()
+    assert opened.switch_to.active_element.tag_name == "article"
+    assert opened.switch_to.active_element.is_displayed()
 
 
 def test_light_and_dark_are_remembered(opened: Driver) -> None:
@@ -558,6 +659,31 @@ def test_without_a_script_topics_documents_and_the_run_are_there(browser: Driver
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
+def test_tables_lose_no_word_and_no_topic(browser: Driver, tmp_path: Path) -> None:
+    odd = ["nan", "null", "#N/A", "=1+1", "@home"]
+    vocab = [*odd, *(f"word{number:02}" for number in range(30))]
+    model = random_model(vocab)
+    found = compare(model, random_model(vocab, 8, seed=1))
+    show(browser, 1400, dark=False)
+    path = write_report(model, None, tmp_path / "report.html", Run(comparison=found))
+    browser.get(f"{path.as_uri()}#compare&name-2=mine")
+    saved = save(browser, tmp_path, "compare", "csv")
+    write_comparison(found, tmp_path / "expected.csv")
+    assert is_comparison(saved)
+    expected = pl.read_csv(tmp_path / "expected.csv")
+    assert len(expected) == 8
+    mine = pl.when(pl.col("topic") == 2).then(pl.lit("mine")).otherwise("name")
+    assert_frame_equal(pl.read_csv(saved), expected.with_columns(name=mine), check_dtypes=False)
+    view(browser, "list")
+    search(browser, model.top_words(20)[0][19])
+    choose(browser, listed(browser)[0])
+    assert len(listed(browser)) < 6
+    table = pl.read_csv(save(browser, tmp_path, "topics", "csv")).sort("topic")
+    words = pl.DataFrame(model.top_words(20), table.columns[-20:], orient="row")
+    assert_frame_equal(table[:, -20:], safe_cells(words))
+    assert {*odd} < {*words.to_numpy().ravel()}
+
+
 def test_topics_over_time(browser: Driver, report: tuple[ETM, BowDataset], tmp_path: Path) -> None:
     content = describe(report[0], report[1], survey(*report))
     shares = np.random.default_rng(0).dirichlet(np.ones(6), 3).T.round(4)
@@ -577,5 +703,10 @@ def test_topics_over_time(browser: Driver, report: tuple[ETM, BowDataset], tmp_p
     assert texts(browser, "#changes dt") == ["2024-02"]
     assert texts(browser, "#changes a") == [content["words"][word] for word in (0, 3, 5)]
     assert len(texts(browser, "#time tbody td")) == 18
+    long = {**content["periods"], "names": [str(day) for day in range(25_000)], "documents": [1] * 25_000}
+    long = {**long, "shares": np.tile(shares, 8_334)[:, :25_000].tolist(), "words": [[]] * 6}
+    write_page(render({**content, "periods": long}, report[1], Run()), tmp_path / "long.html")
     table = pl.read_csv(save(browser, tmp_path, "time", "csv"))
     np.testing.assert_allclose(table.sort("topic").drop("topic", "name").to_numpy(), shares)
+    browser.get((tmp_path / "long.html").as_uri() + "#time")
+    assert find(browser, "#time-picture .line").get_attribute("d")

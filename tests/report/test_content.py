@@ -88,7 +88,10 @@ def test_topics_are_those_of_the_model_and_the_survey(described: dict[str, Any])
         ]
         for kind, documents, most in (("typical", found.representative, 8), ("mixed", found.mixed, 3)):
             ids = dataset.corpus.documents["id"][[row for row, _ in documents[topic][:most]]].to_list()
-            assert [described["documents"][place]["id"] for place in shown[kind]] == ids
+            places = shown[kind] if kind == "mixed" else [place for place, _ in shown[kind]]
+            assert [described["documents"][place]["id"] for place in places] == ids
+        theta = [share for _, share in found.representative[topic][:8]]
+        assert [share for _, share in shown["typical"]] == pytest.approx(theta, rel=1e-3)
         shares = dict(shown["labels"])
         assert sum(shares.values()) == pytest.approx(1, abs=0.01)
 

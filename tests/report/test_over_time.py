@@ -235,11 +235,11 @@ def test_what_a_run_leaves(tmp_path: Path) -> None:
     )  # fmt: skip
     trainer.validate(etm(), Timed(), verbose=False)
     assert tables.folder is not None
-    assert tables.written()[3:-1] == ["topics_by_label.csv", "topics_by_period.csv", "topic_words_by_period.csv"]
+    assert tables.written()[4:-2] == ["topics_by_label.csv", "topics_by_period.csv", "topic_words_by_period.csv"]
     assert all((tables.folder / name).is_file() for name in tables.written())
     (events,) = tmp_path.rglob("events.out.tfevents.*")
     images = EventAccumulator(str(events)).Reload().Tags()["images"]
-    assert set(images) == {"topic_similarity", "topics_by_period", "topics_by_label"}
+    assert set(images) == {"topics/similarity", "topics/by_period", "topics/by_label"}
     console = Console(width=200, file=StringIO())
     tables.show(console)
     assert "(2000 to 2002)" in console.file.getvalue()  # type: ignore[attr-defined]

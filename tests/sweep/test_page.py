@@ -95,3 +95,13 @@ def test_it_fits_the_screen_and_its_light(opened: Driver, width: int, dark: bool
     wide = "return document.documentElement.scrollWidth"
     WebDriverWait(opened, 20).until(lambda driver: driver.execute_script(wide) <= width)
     assert opened.execute_script("return document.documentElement.classList.contains('dark')") is dark
+
+
+@IN_A_BROWSER
+def test_its_theme_is_remembered(opened: Driver) -> None:
+    dark = "return document.documentElement.classList.contains('dark')"
+    assert not opened.execute_script(dark)
+    opened.find_element(By.ID, "theme").click()
+    opened.refresh()
+    assert opened.execute_script(dark)
+    opened.execute_script("localStorage.clear()")
