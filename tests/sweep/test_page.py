@@ -94,7 +94,8 @@ def test_it_fits_the_screen_and_its_light(opened: Driver, width: int, dark: bool
     show(opened, width, dark)
     wide = "return document.documentElement.scrollWidth"
     WebDriverWait(opened, 20).until(lambda driver: driver.execute_script(wide) <= width)
-    assert opened.execute_script("return document.documentElement.classList.contains('dark')") is dark
+    is_dark = "return document.documentElement.classList.contains('dark')"
+    WebDriverWait(opened, 20).until(lambda driver: driver.execute_script(is_dark) is dark)
 
 
 @IN_A_BROWSER
