@@ -100,7 +100,7 @@ NO_ROOM = """
 import resource, sys
 from etm_app.cli.main import main
 
-resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
 main(sys.argv[1:])
 """
 

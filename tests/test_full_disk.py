@@ -98,9 +98,7 @@ def test_what_is_measured(before: Path, full: Full, error: Error, name: str) -> 
     assert files(before).items() >= there.items()
 
 
-def test_the_log(
-    before: Path, error: Error, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_log(before: Path, error: Error, monkeypatch: pytest.MonkeyPatch) -> None:
     """TensorBoard writes it in a thread of its own, whose traceback is not to be seen."""
 
     def full(writer: object, record: bytes) -> None:

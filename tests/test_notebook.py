@@ -129,6 +129,8 @@ def test_the_readme_s_notebook_runs_as_it_stands(
         ("lightning_logs/version_0/checkpoints/best.ckpt", checkpoint),
         ("reviews.csv", texts),
         ("report.html", tmp_path / "report.html"),
+        ("lightning_logs/version_1", checkpoint.parents[1]),
+        ("compared.html", tmp_path / "compared.html"),
     ):
         assert code.count(f'"{written}"') == 1, written
         code = code.replace(written, str(ours))
@@ -137,4 +139,6 @@ def test_the_readme_s_notebook_runs_as_it_stands(
     for line in code.splitlines():
         exec(line, names)
     assert "matrix" in names["model"].vocab
-    assert (tmp_path / "report.html").stat().st_size > 1_000_000
+    pages = [(tmp_path / name).read_text(encoding="utf-8") for name in ("report.html", "compared.html")]
+    assert all("matrix" in page for page in pages)
+    assert len(pages[0]) < len(pages[1])
