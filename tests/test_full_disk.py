@@ -107,7 +107,8 @@ def test_the_log(before: Path, error: Error, monkeypatch: pytest.MonkeyPatch) ->
     there = files(before)
     monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
     said = error(lambda: main(["fit", *arguments(before)]))
-    assert said.startswith("error: trainer.default_root_dir: cannot write TensorBoard's log (No space left on device)")
+    assert said.startswith("error: trainer.default_root_dir: cannot write ")
+    assert "(No space left on device)" in said
     assert files(before).items() >= there.items()
 
 
