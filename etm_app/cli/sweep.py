@@ -146,11 +146,13 @@ def _trial(config: dict[str, Any], num_topics: int, seed: int, folder: Path) -> 
 
 def _let_go(path: Path) -> None:
     """Make a trial's config one that trains again somewhere else, and keeps what a fit does."""
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    config = yaml.safe_load(text)
     config["trainer"] |= {"default_root_dir": None, "logger": None}
     config["checkpoint"]["save_weights_only"] = False
     with replacing(path, "sweep.folder") as new:
-        new.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        version, _, _ = text.partition("\n")  # of Lightning, by which the folder is known as a run's
+        new.write_text(f"{version}\n{yaml.safe_dump(config, sort_keys=False)}", encoding="utf-8")
 
 
 def _references(trainer: SweepingTrainer) -> list[BowCorpus]:
