@@ -1,12 +1,15 @@
 """The sweep as a command: its tables, and that it goes on where it was stopped."""
 
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
@@ -40,9 +43,10 @@ def nothing(config: str, folder: Path) -> str:
 class Sweeps:
     """``sweeps(…)`` on the planted corpus, with the trials in this process; counts them."""
 
-    def __init__(self, folder: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, data_dir: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self.data_dir = data_dir
+        self.cache_dir = cache_dir
         self.fit = here
         self.trained: list[str] = []
         monkeypatch.setattr(command, "fit_apart", self._fit)
@@ -54,7 +58,7 @@ class Sweeps:
     def arguments(self, *args: object) -> list[str]:
         data = ["--data=NewsgroupsDataModule", f"--data.data_dir={self.data_dir}", "--data.batch_size=16"]
         own = [f"--sweep.folder={self.folder}", "--sweep.num_topics=[2, 3]", "--sweep.seeds=[1, 2]"]
-        cache = f"--data.cache_dir={self.folder.parent / 'cache'}"
+        cache = f"--data.cache_dir={self.cache_dir}"
         return ["sweep", *data, cache, "--data.steps_per_epoch=3", *SMALL, *own, *map(str, args)]
 
     def __call__(self, *args: object) -> list[str]:
@@ -70,9 +74,31 @@ class Sweeps:
         return found
 
 
+@pytest.fixture(scope="module")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def sweeps(tmp_path: Path, paper_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Sweeps:
-    return Sweeps(tmp_path / "sweep", paper_dir, monkeypatch)
+def sweeps(tmp_path: Path, paper_dir: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Sweeps:
+    return Sweeps(tmp_path / "sweep", paper_dir, cache_dir, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory, paper_dir: Path, cache_dir: Path) -> tuple[Path, list[str], str]:
+    """The folder of a sweep over 2 and 3 topics and seeds 1 and 2, its trials in their order, and what it said."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said):
+        sweeps = Sweeps(tmp_path_factory.mktemp("ended") / "sweep", paper_dir, cache_dir, patch)
+        trained = sweeps()
+    return sweeps.folder, trained, said.getvalue()
+
+
+@pytest.fixture
+def again(sweeps: Sweeps, ended: tuple[Path, list[str], str]) -> Sweeps:
+    """``sweeps`` with a copy of that folder."""
+    shutil.copytree(ended[0], sweeps.folder)
+    return sweeps
 
 
 def without_seconds(table: pl.DataFrame) -> pl.DataFrame:
@@ -83,29 +109,29 @@ def values_of(folder: Path) -> dict[str, float]:
     return {name: metric["value"] for name, metric in json.loads((folder / "metrics.json").read_text()).items()}
 
 
-def test_the_table_is_of_the_trials(sweeps: Sweeps, capsys: Said) -> None:
-    assert sweeps() == ["K2-seed1", "K3-seed1", "K2-seed2", "K3-seed2"]
-    table = sweeps.table()
+def test_the_table_is_of_the_trials(again: Sweeps, ended: tuple[Path, list[str], str]) -> None:
+    _, trained, said = ended
+    assert trained == ["K2-seed1", "K3-seed1", "K2-seed2", "K3-seed2"]
+    table = again.table()
     assert table["num_topics"].to_list() == [2, 3]
     assert table["runs"].to_list() == [2, 2]
     for row in table.iter_rows(named=True):
-        own = [values_of(sweeps.trial(f"K{row['num_topics']}-seed{seed}")) for seed in (1, 2)]
+        own = [values_of(again.trial(f"K{row['num_topics']}-seed{seed}")) for seed in (1, 2)]
         assert len(own[0]) > 20
         for name in own[0]:
             values = [metrics[name] for metrics in own]
             assert row[f"{name}_mean"] == pytest.approx(np.mean(values))
             assert row[f"{name}_sd"] == pytest.approx(abs(values[0] - values[1]) / np.sqrt(2))
-    said = capsys.readouterr().out
     assert "4 of 4: 3 topics, seed 2: val_perplexity " in said
     assert "mean ± standard deviation over seeds, val documents" in said
-    assert "How many topics" in (sweeps.folder / "sweep.html").read_text(encoding="utf-8")
+    assert "How many topics" in (again.folder / "sweep.html").read_text(encoding="utf-8")
     assert "nmi" not in said, "it has no labels"
 
 
-def test_the_stability_is_that_of_the_best_assignment(sweeps: Sweeps) -> None:
-    sweeps("--sweep.num_topics=[3]", "--sweep.seeds=[1, 2, 3]")
+def test_the_stability_is_that_of_the_best_assignment(again: Sweeps) -> None:
+    assert again("--sweep.num_topics=[3]", "--sweep.seeds=[1, 2, 3]") == ["K3-seed3"]
     betas = [
-        ETM.load_from_checkpoint(sweeps.trial(f"K3-seed{seed}") / "checkpoints" / "best.ckpt").beta.double().numpy()
+        ETM.load_from_checkpoint(again.trial(f"K3-seed{seed}") / "checkpoints" / "best.ckpt").beta.double().numpy()
         for seed in (1, 2, 3)
     ]
     unit = [beta / np.linalg.norm(beta, axis=1, keepdims=True) for beta in betas]
@@ -115,26 +141,25 @@ def test_the_stability_is_that_of_the_best_assignment(sweeps: Sweeps) -> None:
         )
         for one, other in combinations(range(3), 2)
     }
-    table = sweeps.table()
+    table = again.table()
     pairs = [cosines.mean() for cosines in best.values()]
     assert table["stability_mean"][0] == pytest.approx(np.mean(pairs))
     assert table["stability_sd"][0] == pytest.approx(np.std(pairs, ddof=1), abs=1e-6)
-    topics = pl.read_csv(sweeps.folder / "sweep_topics.csv")
+    topics = pl.read_csv(again.folder / "sweep_topics.csv")
     assert topics["seed"].to_list() == [1, 1, 1]
     assert topics["stability"].to_list() == sorted(topics["stability"], reverse=True)
     expected = (best[0, 1] + best[0, 2]) / 2
     assert topics.sort("topic")["stability"].to_list() == pytest.approx(expected.tolist())
-    described = json.loads((sweeps.trial("K3-seed1") / "topics.json").read_text())
+    described = json.loads((again.trial("K3-seed1") / "topics.json").read_text())
     words = topics.sort("topic").select(pl.concat_list("^word_.*$")).to_series().to_list()
     assert words == [topic["words"] for topic in described]
 
 
-def test_a_trial_is_a_fit_that_can_be_used(sweeps: Sweeps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sweeps("--sweep.num_topics=[3]", "--sweep.seeds=[2]")
-    folder = sweeps.trial("K3-seed2")
+def test_a_trial_is_a_fit_that_can_be_used(again: Sweeps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = again.trial("K3-seed2")
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt"}
     assert not [*folder.rglob("report.html"), *folder.rglob("events.out*")]
-    own = [*sweeps.arguments()[1:5], f"--trainer.default_root_dir={tmp_path}"]
+    own = [*again.arguments()[1:5], f"--trainer.default_root_dir={tmp_path}"]
     main(["test", *own, f"--ckpt_path={folder / 'checkpoints' / 'best.ckpt'}"])
     tested = values_of(tmp_path / "lightning_logs" / "version_0")
     assert tested
@@ -160,26 +185,25 @@ def test_what_is_asked_for_is_written(sweeps: Sweeps) -> None:
     assert sweeps.table()["runs"].to_list() == [1]
 
 
-def test_one_seed_measures_no_stability(sweeps: Sweeps, capsys: Said) -> None:
-    sweeps("--sweep.seeds=[4]")
+def test_one_seed_measures_no_stability(again: Sweeps, capsys: Said) -> None:
+    assert again("--sweep.seeds=[2]") == []
     assert "Stability is not measured, as it takes two seeds." in capsys.readouterr().out
-    assert "Stability is not measured" in (sweeps.folder / "sweep.html").read_text(encoding="utf-8")
-    assert not [name for name in sweeps.table().columns if "stability" in name]
-    assert pl.read_csv(sweeps.folder / "sweep_topics.csv")["stability"].null_count() == 5
+    assert "Stability is not measured" in (again.folder / "sweep.html").read_text(encoding="utf-8")
+    assert not [name for name in again.table().columns if "stability" in name]
+    assert pl.read_csv(again.folder / "sweep_topics.csv")["stability"].null_count() == 5
 
 
-def test_finished_trials_are_not_repeated(sweeps: Sweeps, capsys: Said) -> None:
-    sweeps()
+def test_finished_trials_are_not_repeated(again: Sweeps, capsys: Said) -> None:
     files = ("sweep.csv", "sweep_topics.csv")
-    before = {name: (sweeps.folder / name).read_bytes() for name in files}
-    sweeps.fit = nothing
-    assert sweeps() == []
+    before = {name: (again.folder / name).read_bytes() for name in files}
+    again.fit = nothing
+    assert again() == []
     assert "4 of 4 trials are in" in capsys.readouterr().out
-    assert {name: (sweeps.folder / name).read_bytes() for name in files} == before
-    sweeps.fit = here
-    assert sweeps("--sweep.num_topics=[3, 4]") == ["K4-seed1", "K4-seed2"]
+    assert {name: (again.folder / name).read_bytes() for name in files} == before
+    again.fit = here
+    assert again("--sweep.num_topics=[3, 4]") == ["K4-seed1", "K4-seed2"]
     assert "2 other trials" in capsys.readouterr().out
-    assert sweeps.table()["num_topics"].to_list() == [3, 4]
+    assert again.table()["num_topics"].to_list() == [3, 4]
 
 
 def test_other_settings_or_data_are_other_trials(sweeps: Sweeps, tmp_path: Path, capsys: Said) -> None:
@@ -196,11 +220,10 @@ def test_other_settings_or_data_are_other_trials(sweeps: Sweeps, tmp_path: Path,
     assert sweeps(*one) == ["K2-seed1"]
 
 
-def test_a_trial_whose_files_are_gone_is_repeated(sweeps: Sweeps, capsys: Said) -> None:
-    sweeps("--sweep.num_topics=[2]")
-    (sweeps.trial("K2-seed2") / "checkpoints" / "best.ckpt").unlink()
-    (sweeps.trial("K2-seed1") / "metrics.json").write_text("{half of")
-    assert sweeps("--sweep.num_topics=[2]") == ["K2-seed1", "K2-seed2"]
+def test_a_trial_whose_files_are_gone_is_repeated(again: Sweeps, capsys: Said) -> None:
+    (again.trial("K2-seed2") / "checkpoints" / "best.ckpt").unlink()
+    (again.trial("K2-seed1") / "metrics.json").write_text("{half of")
+    assert again() == ["K2-seed1", "K2-seed2"]
     assert "other trials" not in capsys.readouterr().out
 
 
@@ -366,7 +389,7 @@ def test_documents_to_compare_on_are_needed(sweeps: Sweeps, tmp_path: Path, erro
 def test_without_validation_documents_test_documents_are_compared(sweeps: Sweeps, tmp_path: Path, capsys: Said) -> None:
     x = planted_counts()
     sweeps.data_dir = write_paper_files(tmp_path / "paper", {"tr": x[:60], "va": x[:0], "ts": x[60:]}, VOCAB)
-    sweeps("--sweep.num_topics=[2]")
+    sweeps("--sweep.num_topics=[2]", "--sweep.seeds=[1]")
     assert "over seeds, test documents" in capsys.readouterr().out
 
 
