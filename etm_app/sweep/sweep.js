@@ -53,7 +53,7 @@
     }));
     charts.replaceChildren(...drawn.map(({ title, series, plot }) => element("figure", {},
       element("figcaption", {}, title, ...(series.length < 2 ? [] : series.map(({ name }, place) =>
-        element("span", { class: place ? "g4" : "g0" }, name)))), plot)));
+        element("span", { class: `key ${place ? "g4" : "g0"}` }, name)))), plot)));
     for (const { series, plot } of drawn) { // when all have their places, and so their sizes
       Plotly.newPlot(plot, series.flatMap((one, place) => traces(one, place ? "g4" : "g0")), layout(), still);
     }
