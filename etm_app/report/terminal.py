@@ -16,8 +16,8 @@ from etm_app.report.over_time import OverTime, moves
 from etm_app.report.tables import Topic, show_metric
 
 __all__ = [
-    "make_console", "show_changes", "show_comparison", "show_drift", "show_metrics", "show_neighbors", "show_path",
-    "show_topics",
+    "make_console", "make_table", "show_changes", "show_comparison", "show_drift", "show_metrics", "show_neighbors",
+    "show_path", "show_topics",
 ]  # fmt: skip
 
 NUM_CHANGES = 3  # topics that rise, and that fall
@@ -48,7 +48,7 @@ def show_topics(console: Console, topics: Sequence[Topic], named: bool = False) 
         topics: The topics.
         named: Whether with their names: those that nobody gave say no more than the words.
     """
-    table = _table(console, "Topics, largest first")
+    table = make_table(console, "Topics, largest first")
     for column in ("topic", "share", "coherence"):
         table.add_column(column, justify="right", no_wrap=True)
     if named:
@@ -84,7 +84,7 @@ def show_drift(console: Console, drifts: Sequence[Drift]) -> None:
     """Print the largest drifts of topics, and of how many nothing is said."""
     if not drifts:
         return
-    table = _table(console, "Drift of the topics since before these documents, largest first")
+    table = make_table(console, "Drift of the topics since before these documents, largest first")
     for column in ("topic", "cosine"):
         table.add_column(column, justify="right", no_wrap=True)
     for column in ("words gained", "words lost", "nearest to what was"):
@@ -104,7 +104,7 @@ def show_neighbors(
 ) -> None:
     """Print the nearest words of each query, and the queries that are no words of the vocabulary."""
     if neighbors:
-        table = _table(console, "Nearest words")
+        table = make_table(console, "Nearest words")
         table.add_column("query")
         table.add_column("words (cosine)", overflow="fold")
         for query, words in neighbors.items():
@@ -122,7 +122,7 @@ def show_metrics(console: Console, metrics: Mapping[str, float], definitions: Ma
         metrics: Values by split and name, ``val_perplexity``.
         definitions: By name, ``perplexity``, in the order to print.
     """
-    table = _table(console, "Metrics")
+    table = make_table(console, "Metrics")
     table.expand = console.is_terminal  # so that the definitions, not the values, give way
     table.add_column("metric", no_wrap=True)
     splits = [split for split in ("train", "val", "test") if any(name.startswith(f"{split}_") for name in metrics)]
@@ -139,7 +139,7 @@ def show_metrics(console: Console, metrics: Mapping[str, float], definitions: Ma
 def show_comparison(console: Console, comparison: Mapping[str, Any]) -> None:
     """Print what `compare` found: the topics that have changed most first, and the main measures side by side."""
     other = comparison["other"]
-    table = _table(console, f"Topics here and in {other}, most changed first")
+    table = make_table(console, f"Topics here and in {other}, most changed first")
     for column in ("topic", "there", "cosine", "share", "there"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("name, words gained and lost", overflow="fold")
@@ -163,7 +163,7 @@ def show_comparison(console: Console, comparison: Mapping[str, Any]) -> None:
         )
     shown = [metric for metric in comparison["metrics"] if metric["name"].partition("_")[2] in COMPARED]
     if shown:
-        table = _table(console, f"Measures here and in {other}")
+        table = make_table(console, f"Measures here and in {other}")
         for column in ("metric", "here", "there"):
             table.add_column(column, justify="left" if column == "metric" else "right")
         for metric in shown:
@@ -171,7 +171,8 @@ def show_comparison(console: Console, comparison: Mapping[str, Any]) -> None:
         _print(console, table)
 
 
-def _table(console: Console, title: str) -> Table:
+def make_table(console: Console, title: str) -> Table:
+    """An empty table as all of ours look: with rules where there is a terminal to draw them on."""
     return Table(
         title=title,
         title_justify="left",

@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import polars as pl
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
 from etm_app.files import replacing
 from etm_app.metrics.definitions import DEFINITIONS
 from etm_app.report.spreadsheet import safe_cells
 from etm_app.report.tables import show_metric
+from etm_app.report.terminal import make_table
 from etm_app.sweep.results import SECONDS, STABILITY, Spread, Summary
 
 __all__ = ["NOT_MEASURED", "OWN_DEFINITIONS", "SPLITS", "show_spread", "show_sweep", "write_tables"]
@@ -79,8 +78,7 @@ def show_sweep(console: Console, summary: Summary) -> None:
     columns = {f"{split}_{name}": shown for name, shown in ON_TERMINAL.items() if f"{split}_{name}" in there}
     columns |= {name: name for name in (STABILITY, SECONDS) if name in there}
     title = f"By number of topics: mean ± standard deviation over seeds, {split} documents"
-    box = SIMPLE_HEAD if console.is_terminal else None
-    table = Table(title=title, title_justify="left", title_style="bold", box=box, pad_edge=False)
+    table = make_table(console, title)
     for shown in ("topics", "runs", *columns.values()):
         table.add_column(shown, justify="right")
     for num_topics, spreads in summary.measures.items():
