@@ -36,6 +36,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as drawn_from
 from hypothesis import strategies as st
 from jsonargparse import auto_cli
+from processes import in_a_process
 from scipy.io import mmwrite, savemat
 from tables import show
 
@@ -51,9 +52,9 @@ from etm_app.data.vocabulary import read_vocab
 from etm_app.data.word_vectors.embeddings import read_embeddings
 from etm_app.errors import UserError
 from etm_app.report.comparison import is_comparison, read_recorded
+from etm_app.report.names import read_names
 from etm_app.report.page import is_report
 from etm_app.seeds import read_seeds
-from etm_app.topic_names import read_names
 
 LONGEST_MESSAGE = 1500
 WORDS = ["eins", "zwei", "größe", "日本", "vier"]
@@ -96,7 +97,7 @@ def fuzz(
     with TemporaryDirectory() as name:
         folder = Path(name)
         # Polars does not survive a fork, so what is forked has never used it.
-        if _in_a_process(lambda: (folder / "files").write_bytes(pickle.dumps(_files(folder)))):
+        if in_a_process(lambda: (folder / "files").write_bytes(pickle.dumps(_files(folder)))):
             raise SystemExit("error: no files to damage")
         files: dict[str, Files] = pickle.loads((folder / "files").read_bytes())
         for reader in readers or [*READERS]:
@@ -105,7 +106,7 @@ def fuzz(
             end = time.monotonic() + seconds
             while (left := end - time.monotonic()) > 0:
                 call = partial(_limited, partial(feed, tally, left, seed), tally, megabytes)
-                if (code := _in_a_process(call)) == 0:
+                if (code := in_a_process(call)) == 0:
                     break
                 tally.fault_of_a_dead_process(code)
                 seed += 1
@@ -199,24 +200,6 @@ class Tally:
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(content)
         self._counts["faults"][what] = f"{kept}\n{traceback.format_exc()[-1500:]}"
-
-
-def _in_a_process(call: Callable[[], object]) -> int:
-    """Call in a process of its own: its exit code, or less than nothing for a signal."""
-    sys.stdout.flush()
-    process = os.fork()
-    if process:
-        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    code = 1
-    try:
-        call()
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
 
 
 def _limited(call: Callable[[], object], tally: Tally, megabytes: int) -> None:

@@ -13,7 +13,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from itertools import chain
@@ -26,6 +25,7 @@ import torch
 import yaml
 from jsonargparse import auto_cli
 from machine import memory
+from processes import in_a_process
 from tables import show
 
 from etm_app import ETM, SyntheticDataModule, TextDataModule
@@ -240,13 +240,8 @@ def _forked(call: Callable[[], object], folder: Path, moment: Moment | None = No
     """Call in a process of its own: its exit code, or less than nothing for a signal, and all that it wrote."""
     folder.mkdir(parents=True, exist_ok=True)
     said = folder / "said"
-    sys.stdout.flush()
-    process = os.fork()
-    if process:
-        _, status = os.waitpid(process, 0)
-        return os.waitstatus_to_exitcode(status), said.read_text(errors="replace") if said.exists() else ""
-    code = 70
-    try:
+
+    def watched() -> None:
         to = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(to, 1)
         os.dup2(to, 2)
@@ -255,15 +250,9 @@ def _forked(call: Callable[[], object], folder: Path, moment: Moment | None = No
         call()
         if moment is not None and moment.seconds is None:
             (folder / "events").write_text(str(moment.seen))
-        code = 0
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 70
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+
+    code = in_a_process(watched)
+    return code, said.read_text(errors="replace") if said.exists() else ""
 
 
 def _space(texts: Path) -> dict[type, dict[str, tuple[Any, ...]]]:

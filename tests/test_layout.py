@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import etm_app
@@ -79,3 +80,15 @@ def test_no_class_is_too_long_to_be_read() -> None:
         if isinstance(node, ast.ClassDef)
     }
     assert not {name for name, size in sizes.items() if size > MAX_CLASS}
+
+
+def test_benchmarks_import_what_there_is() -> None:
+    asked = [
+        (path.name, node.module, alias.name)
+        for path in sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("etm_app")
+        for alias in node.names
+    ]
+    assert len(asked) > 50
+    assert not [of for of in asked if not hasattr(import_module(of[1] or ""), of[2])]
