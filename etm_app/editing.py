@@ -10,7 +10,7 @@ from pytorch_lightning import __version__ as lightning_version  # type: ignore[a
 from torch import Tensor
 from typing_extensions import Self
 
-from etm_app.checkpoint.content import OF_TOPICS, hyperparameters, read_checkpoint
+from etm_app.checkpoint.content import COLUMNS, OF_TOPICS, hyperparameters, read_checkpoint
 from etm_app.checkpoint.files import CheckpointFiles
 from etm_app.checkpoint.resume import configured
 from etm_app.data.vocabulary import check_vocab
@@ -121,10 +121,13 @@ class EditedModel(EvaluatedModel):
                 state["e_step.from_vectors"][number] = weight @ e_step.from_vectors[part].detach().double()
             if "anchor.alpha" in state:
                 state["anchor.alpha"][number] = state["topics.alpha"][number]
+            for name in ("counts", "words"):
+                if f"memory.{name}" in state:
+                    state[f"memory.{name}"][:, number] = getattr(memory, name)[:, part].sum(1)
             if memory.placed:
                 sizes = memory.sizes[part]
                 state["memory.sizes"][number] = sizes.sum()
-                state["memory.beta_by_word"][:, number] = memory.beta_by_word[:, part] @ (sizes / sizes.sum())
+                state["memory.topics"][:, number] = memory.topics[:, part] @ (sizes / sizes.sum())
         names: dict[int, str] = {}
         for number, part in sorted(enumerate(parts), key=lambda of: len(of[1])):  # names as given before joined ones
             if (name := self._name_of(part, share)) and name not in names.values():
@@ -171,7 +174,7 @@ class EditedModel(EvaluatedModel):
         own, order = self.state_dict(), torch.tensor(topics, device=self.rho.device)
         state = {name: own[name].detach() for name in OF_TOPICS if name in own and own[name].numel()}
         for name, tensor in state.items():
-            if name == "memory.beta_by_word":  # a topic is a column
+            if name in COLUMNS:
                 state[name] = tensor.index_select(1, order)
             else:  # An encoder's last layer gives mean and variance of each topic, one after the other.
                 rows = tensor.view(-1, len(self.alpha), *tensor.shape[1:])

@@ -32,8 +32,7 @@ def count_documents(model: TopicModel, documents: BowDataset, others_before: boo
     if others_before:
         if not model.seen.any():
             model.seen.copy_(now)  # versions before did not count: as many then
-        even = model.alpha.new_zeros(len(model.alpha))
-        model.memory.place(model.topics(), (even if model.e_step is None else model.e_step.size).softmax(0))
+        model.memory.place(model.topics(), _sizes(model))
         count_more(model, documents)
     elif (model.seen <= now).all():  # else there were others, whose words are among those that it knows
         model.take_frequencies(counts)
@@ -94,6 +93,7 @@ def grow_vocab(model: EvaluatedModel, vocab: Sequence[str], documents: BowDatase
     growth = Growth(size, int((documents.token_counts()[:size] == 0).sum()), len(vocab) - size)
     if not growth.new:
         return growth
+    model.memory.expect(model.topics(), _sizes(model))  # before there are words that it did not count
     sample = documents.sample(MAX_DOCUMENTS)
     counts = sample.counts()
     known, new = counts[:, :size], counts[:, size:]
@@ -135,6 +135,11 @@ def grow_checkpoint(
     checkpoint["vocab"], checkpoint["state_dict"] = vocab, model.state_dict()
     checkpoint["hyper_parameters"] = {**checkpoint["hyper_parameters"], "vocab_size": len(vocab)}
     return growth
+
+
+def _sizes(model: TopicModel) -> Tensor:
+    """Of the topics, on the simplex, [K]; an encoder knows none."""
+    return (model.alpha.new_zeros(len(model.alpha)) if model.e_step is None else model.e_step.size).softmax(0)
 
 
 def _grown(weight: nn.Parameter, rows: Tensor) -> nn.Parameter:

@@ -112,8 +112,7 @@ class ETM(EditedModel):
         self.save_hyperparameters(ignore=["optimizer", "lr_scheduler", "queries", "embeddings"])
         self.seed_topics = read_seeds(seed_topics, num_topics)
         self.hparams["seed_topics"] = self.seed_topics or None
-        self.optimizer = optimizer
-        self.lr_scheduler = lr_scheduler
+        self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.queries = queries
         self.embeddings = embeddings
         self.warm_start = warm_start
@@ -215,8 +214,12 @@ class ETM(EditedModel):
         loss = mean_over_documents(kl - likelihood, batch.num_nonempty, self.num_processes)
         if self.training_set is not None:
             log_sizes = None if self.e_step is None else self.e_step.log_prior()
-            loss = self.memory(loss, len(self.training_set), beta_by_word, log_sizes)
+            loss = self.memory(loss, len(self.training_set), beta_by_word, log_sizes, batch.num_nonempty)
         return loss + penalty
+
+    def on_after_backward(self) -> None:
+        """Count what the batch tells of topics and words, for who goes on with other documents."""
+        self.memory.count(self.num_processes)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Choose the inference, once the topics tell: before any evaluation of an epoch that is not shorter."""
@@ -238,11 +241,8 @@ class ETM(EditedModel):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what new texts need (vocabulary, analyser), names of topics, the digest of the data, and the form."""
         stamp(checkpoint)
-        checkpoint["vocab"] = self.vocab
-        checkpoint["analyzer"] = self.analyzer
-        checkpoint["topic_names"] = dict(self.given_names)
-        checkpoint["unmerged"] = self.unmerged
-        checkpoint["data_digest"] = self.data_digest
+        checkpoint |= {"vocab": self.vocab, "analyzer": self.analyzer, "topic_names": dict(self.given_names)}
+        checkpoint |= {"unmerged": self.unmerged, "data_digest": self.data_digest}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take what `on_save_checkpoint` added; a UserError if it is another model's, or what none should hold."""

@@ -132,15 +132,21 @@ def test_merging_and_ordering_are_undone_to_the_digit(model: ETM, tmp_path: Path
 
 def test_what_is_remembered_is_merged_and_ordered_as_the_topics_are(model: ETM, tmp_path: Path) -> None:
     words, sizes = torch.randn(40, 4).softmax(0), torch.randn(4).softmax(0)  # of a vocabulary that has grown since
+    model.memory.counts = torch.empty(0)
     model.memory.place(words, sizes)
+    model.memory.counts = counts = torch.rand(48, 4)
     model.reorder([2, 0, 3, 1]).merge([[0, 3]]).save(tmp_path / "merged.ckpt")
     loaded = ETM.load_from_checkpoint(tmp_path / "merged.ckpt")
     tokens = words * sizes  # the shares of all that are of each topic
     expected = torch.stack([tokens[:, 2] + tokens[:, 1], tokens[:, 0], tokens[:, 3]], dim=1)
-    torch.testing.assert_close(loaded.memory.beta_by_word * loaded.memory.sizes, expected)
+    torch.testing.assert_close(loaded.memory.words, expected)
+    ordered = torch.stack([counts[:, 2] + counts[:, 1], counts[:, 0], counts[:, 3]], dim=1)
+    torch.testing.assert_close(loaded.memory.counts, ordered)
     torch.testing.assert_close(loaded.memory.sizes, torch.stack([sizes[2] + sizes[1], sizes[0], sizes[3]]))
     back = loaded.unmerge().memory
-    assert torch.equal(back.beta_by_word, words)
+    assert torch.equal(back.topics, words)
+    assert torch.equal(back.counts, counts)
+    torch.testing.assert_close(back.words, tokens)
     assert torch.equal(back.sizes, sizes)
 
 

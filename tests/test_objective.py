@@ -66,6 +66,7 @@ def step(model: ETM, x: NDArray[np.int64]) -> tuple[Tensor, dict[str, Tensor]]:
     torch.manual_seed(SEED)
     loss = model.training_step(batch, 0)
     loss.backward()
+    model.on_after_backward()
     return loss.detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
@@ -156,9 +157,52 @@ def test_odd_documents_in_the_precision_of_training(x: NDArray[np.int64], switch
     assert_is_the_reference(etm(x.shape[1], **switches), x, 1e-4)
 
 
+@inferences
+def test_what_a_batch_expects_of_words_and_topics_is_counted(inference: Inference) -> None:
+    x = planted_counts(12)
+    x = x[x.any(axis=1)]
+    model = etm(x.shape[1], inference=inference, enc_drop=0.0, document_embeddings_size=5).double()
+    model.training_set = range(len(x))  # type: ignore[assignment]  # asked for its length
+    state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    beta = model.beta.detach()
+    if inference == "encoder":
+        mu, logvar = reference.encode(state, model.hparams, torch.tensor(x).double(), model.rho.dtype, vectors_of(model, x))
+        torch.manual_seed(SEED)
+        theta = (mu + (logvar / 2).exp() * torch.randn_like(mu)).softmax(1)
+        expected = beta * (theta.t() @ (torch.tensor(x) / (theta @ beta)))
+    else:
+        pi = reference.log_prior_of(state, vectors_of(model, x), len(x)).exp().numpy()
+        found = reference.infer(x, beta.numpy(), pi, several=inference == "mixed_membership")
+        expected = torch.tensor(found.expected)
+    step(model, x)
+    assert_close(model.memory.counts.t(), expected / len(x), 1e-9)
+    # Beside documents before, and words that these did not have: they count as they are expected to be there.
+    shares = torch.rand(x.shape[1] - 5, 4).double()
+    model.memory.words, model.memory.sizes = shares / shares.sum(), torch.full((4,), 0.25).double()
+    model.memory.num_documents, model.memory.num_tokens = 50, 900
+    step(model, x)
+    new, known = beta[:, -5:], beta[:, :-5].sum(1, keepdim=True)
+    before = 900 * torch.cat((model.memory.words, (model.memory.words.sum(0)[:, None] / known * new).t()))
+    assert_close(model.memory.counts.t(), (expected + before.t()) / (len(x) + 50), 1e-9)
+
+
+def test_batches_of_long_ago_are_forgotten() -> None:
+    x = planted_counts(12)
+    model, halves = etm(x.shape[1]).double(), []
+    model.training_set = range(12)  # type: ignore[assignment]  # asked for its length
+    for half in np.split(x, 2):
+        alone = deepcopy(model)
+        alone.training_set = range(6)  # type: ignore[assignment]
+        step(alone, half)
+        halves.append(alone.memory.counts)
+    for half in np.split(x, 2):
+        step(model, half)
+    assert_close(model.memory.counts, halves[0] / 4 + halves[1] / 2, 1e-9)
+
+
 def step_of_processes(
     model: ETM, shares: Sequence[NDArray[np.int64]], monkeypatch: pytest.MonkeyPatch
-) -> list[tuple[Tensor, dict[str, Tensor]]]:
+) -> list[tuple[Tensor, dict[str, Tensor], Tensor]]:
     """What a step is in each of several processes; threads are in their place, whose numbers are summed for real."""
     together, values_of = Barrier(len(shares), timeout=30), dict[int, Tensor]()
 
@@ -172,7 +216,8 @@ def step_of_processes(
     monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
     monkeypatch.setattr(ETM, "num_processes", len(shares))
     with ThreadPoolExecutor(len(shares)) as threads:
-        return [*threads.map(step, [deepcopy(model) for _ in shares], shares)]
+        copies = [deepcopy(model) for _ in shares]
+        return [(*found, copy.memory.counts) for copy, found in zip(copies, threads.map(step, copies, shares))]
 
 
 @inferences
@@ -186,11 +231,13 @@ def test_processes_together_take_the_step_of_one(
     model.memory.num_documents, model.memory.num_tokens = 50, 900
     model.training_set = range(60)  # type: ignore[assignment]  # asked for its length
     monkeypatch.setattr(torch, "randn_like", torch.zeros_like)  # an encoder's noise is that of a process
-    loss, gradients = step(deepcopy(model), x)
+    alone = deepcopy(model)
+    loss, gradients = step(alone, x)
     found = step_of_processes(model, np.split(x, ends), monkeypatch)
-    for own_loss, own_gradients in found:
+    for own_loss, own_gradients, counts in found:
         assert_close(own_loss, loss, 1e-9)
+        assert_close(counts / counts.sum(), alone.memory.counts / alone.memory.counts.sum(), 1e-9)
         assert own_gradients.keys() == gradients.keys()  # or the others would wait for one
     for name, gradient in gradients.items():
-        mean = torch.stack([own_gradients[name] for _, own_gradients in found]).mean(0)
+        mean = torch.stack([own_gradients[name] for _, own_gradients, _ in found]).mean(0)
         assert_close(mean, gradient, 1e-9, 1e-3 * gradient.abs().max().item())

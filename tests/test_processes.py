@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from etm_app.cli.main import main
 from tests.conftest import SMALL
@@ -63,6 +64,13 @@ def test_metrics_are_those_of_one(folders: tuple[Path, Path], run: str, relative
     assert len(by_one) >= 10
     for name, metric in by_one.items():
         assert by_several[name]["value"] == pytest.approx(metric["value"], rel=relative), name
+
+
+def test_what_is_remembered_is_that_of_one(folders: tuple[Path, Path]) -> None:
+    last = [folder / "lightning_logs" / "version_0" / "checkpoints" / "last.ckpt" for folder in folders]
+    by_one, by_several = (torch.load(path, weights_only=True)["state_dict"]["memory.counts"] for path in last)
+    assert by_one.sum() > 0
+    torch.testing.assert_close(by_several / by_several.sum(), by_one / by_one.sum(), rtol=1e-3, atol=1e-6)
 
 
 def test_predictions_are_those_of_one_in_order(folders: tuple[Path, Path]) -> None:

@@ -23,6 +23,7 @@ from etm_app.topic_model import TopicModel
 from etm_app.topic_names import check_names
 
 __all__ = [
+    "COLUMNS",
     "EXPECTED",
     "OF_TOPICS",
     "check_checkpoint_vocab",
@@ -51,9 +52,10 @@ VERSION = r"[2-9](\.\d{1,4}){1,3}(\.?(dev|post|a|b|rc)\d{1,8})?"  # of Lightning
 MAX_TEXT = 10_000  # characters of a setting
 MAX_SEEN = 2**50  # documents, tokens
 CHUNK = 2**22  # weights looked at at once
-# Of a model's state what has a row for each topic, or two for a mean and a variance, or a column: words in memory.
+# Of a model's state what has a row for each topic, or two for a mean and a variance, or a column.
+COLUMNS = ("memory.counts", "memory.words", "memory.topics")
 OF_TOPICS = (
-    *("topics.alpha", "e_step.size", "e_step.from_vectors", "anchor.alpha", "memory.sizes", "memory.beta_by_word"),
+    *("topics.alpha", "e_step.size", "e_step.from_vectors", "anchor.alpha", "memory.sizes", *COLUMNS),
     *("encoder.posterior.weight", "encoder.posterior.bias"),
 )
 LEFTOVERS = {"_instantiator"}  # written by LightningCLI, and never obeyed
@@ -354,10 +356,12 @@ def _check_weights(weights: Any, model_class: type[TopicModel], given: dict[str,
             take_old_names(model, weights)
             if weights.get("anchor.rho", torch.empty(0)).numel():
                 model.anchor.place(model.rho, model.alpha, model.rho[:, 0], model.rho[:, 0])
-            if (remembered := weights.get("memory.beta_by_word", torch.empty(0))).numel():
-                # Of all words, or of those that there were before the vocabulary grew.
-                words = torch.empty(min(len(remembered), model.vocab_size), len(model.alpha))
-                model.memory.place(words, model.alpha[:, 0])
+            rows = {name: len(weights[name]) for name in COLUMNS if name in weights and weights[name].ndim == 2}
+            for name, found in rows.items():  # of all words, or of those that there were before the vocabulary grew
+                words = torch.empty(min(found, model.vocab_size), len(model.alpha))
+                setattr(model.memory, name.removeprefix("memory."), words)
+            if rows.keys() - {"memory.counts"}:
+                model.memory.sizes = model.alpha[:, 0]
         expected = model.state_dict()
     except UserError as error:
         raise _Unfit(f"hyper_parameters: {error!s:.300}".rstrip(".")) from error

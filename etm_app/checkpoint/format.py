@@ -10,7 +10,7 @@ __all__ = ["FORMAT", "check_format", "stamp"]
 
 # Raised where versions before could not read what this one writes, or would take it for something else. Checkpoints of
 # 0.1 have none, which is 0; tests/checkpoint/released has one of each.
-FORMAT = 1
+FORMAT = 2
 VERSION = r"\d{1,4}(\.\w{1,10}){1,5}"
 
 

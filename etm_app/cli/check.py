@@ -129,6 +129,7 @@ def memory_of(model: ETM) -> dict[str, int]:
         "gradients": 4 * trained,
         "Adam's moments": 8 * trained,
         "anchors": 4 * anchored,
+        "counts of words by topic": 4 * vocab_size * num_topics,
         "working memory": max(step, start),
     }
 

@@ -40,7 +40,7 @@ def drift_of(model: ETM, num_words: int) -> list[Drift]:
     """
     if not model.memory.placed:
         return []
-    before = model.memory.beta_by_word.t()
+    before = model.memory.topics.t()
     now = model.beta[:, : before.shape[1]]
     cosine = (F.normalize(now) @ F.normalize(before).t()).clamp(0, 1)
     nearest = cosine.argmax(dim=1).tolist()

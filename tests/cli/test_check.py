@@ -280,3 +280,4 @@ def test_parameters_are_counted_as_they_are(
     assert memory["gradients"] == sum(p.grad.nbytes for p in model.parameters() if p.grad is not None)
     model.anchor.place(model.rho, model.alpha, torch.ones(vocab_size), torch.ones(vocab_size))
     assert memory["anchors"] == sum(buffer.nbytes for buffer in model.anchor.buffers())
+    assert memory["counts of words by topic"] == model.topics().nbytes

@@ -22,7 +22,7 @@ def remembering(logits: torch.Tensor, sizes: torch.Tensor) -> Memory:
 
 def test_the_loss_is_the_mean_over_the_documents_and_what_is_expected_of_those_before() -> None:
     before, now = topics(), topics(seed=1)
-    loss = remembering(*before)(torch.tensor(5.0), 10, now[0].softmax(0), now[1].log_softmax(0))
+    loss = remembering(*before)(torch.tensor(5.0), 10, now[0].softmax(0), now[1].log_softmax(0), 1)
     (beta, pi), (log_beta, log_pi) = [
         [part.detach().numpy() for part in parts]
         for parts in ((before[0].softmax(0), before[1].softmax(0)), (now[0].log_softmax(0), now[1].log_softmax(0)))
@@ -37,25 +37,25 @@ def test_topics_as_they_are_remembered_are_where_it_pulls_to() -> None:
     logits, sizes = topics()
     memory = remembering(logits, sizes)
     constant = torch.zeros((), dtype=torch.float64)
-    memory(constant, 10, logits.softmax(0), sizes.log_softmax(0)).backward()
+    memory(constant, 10, logits.softmax(0), sizes.log_softmax(0), 1).backward()
     assert max(logits.grad.abs().max(), sizes.grad.abs().max()) < 1e-12
     others = [topics(seed=seed) for seed in range(1, 20)]
-    least = memory(constant, 10, logits.softmax(0), sizes.log_softmax(0))
-    assert all(memory(constant, 10, own[0].softmax(0), own[1].log_softmax(0)) > least for own in others)
+    least = memory(constant, 10, logits.softmax(0), sizes.log_softmax(0), 1)
+    assert all(memory(constant, 10, own[0].softmax(0), own[1].log_softmax(0), 1) > least for own in others)
 
 
 def test_of_words_that_were_not_known_nothing_is_remembered() -> None:
     logits, sizes = topics()
     memory = remembering(logits, sizes)
     constant = torch.zeros((), dtype=torch.float64)
-    known = memory(constant, 10, logits.softmax(0), sizes.log_softmax(0))
+    known = memory(constant, 10, logits.softmax(0), sizes.log_softmax(0), 1)
     grown = torch.cat((logits, topics(4, seed=2)[0]))
-    torch.testing.assert_close(memory(constant, 10, grown.softmax(0), sizes.log_softmax(0)), known)
+    torch.testing.assert_close(memory(constant, 10, grown.softmax(0), sizes.log_softmax(0), 1), known)
 
 
 def test_without_documents_before_the_loss_stays() -> None:
     logits, sizes = topics()
     loss = torch.tensor(5.0)
-    assert Memory()(loss, 10, logits.softmax(0), sizes.log_softmax(0)) is loss
-    encoded = remembering(logits, sizes)(loss, 10, topics(seed=1)[0].softmax(0), None)
+    assert Memory()(loss, 10, logits.softmax(0), sizes.log_softmax(0), 1) is loss
+    encoded = remembering(logits, sizes)(loss, 10, topics(seed=1)[0].softmax(0), None, 1)
     assert encoded.isfinite()
