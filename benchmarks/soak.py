@@ -127,6 +127,45 @@ def fits(rounds: int = 200, command: bool = False, most_growth: float = 0.02) ->
     _expect(growth <= most_growth, f"memory grows by {growth:.3f} MB a fit; expected at most {most_growth} MB")
 
 
+def steps(number: int = 100_000, each: int = 1_000, most_growth: float = 1.0, seed: int = 1) -> None:
+    """A long fit by the command line takes no more memory as it goes.
+
+    Args:
+        number: Of steps.
+        each: Steps of an epoch: as often it is evaluated, logged and saved.
+        most_growth: Resident memory by which the second half may grow, in MB.
+        seed: Of the documents.
+    """
+    resident: list[float] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(1):
+            resident.append(_resident())
+
+    with TemporaryDirectory() as name:
+        texts = _texts(Path(name) / "texts.csv", 2_000, seed)
+        command = ["fit", f"--data.files={texts}", f"--data.cache_dir={name}/cache", f"--trainer.max_steps={number}"]
+        command += [f"--data.steps_per_epoch={each}", "--data.batch_size=100", f"--trainer.default_root_dir={name}"]
+        start, watching = time.perf_counter(), threading.Thread(target=watch)
+        watching.start()
+        try:
+            with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):  # noqa: PTH123
+                fitted = etm([*command, *SMALL, "--trainer.max_epochs=-1", "--trainer.callbacks=null"])
+        finally:
+            ended.set()
+            watching.join()
+        taken = time.perf_counter() - start
+    resident = resident[: -len(resident) // 20]  # the end has its own work: the report
+    marks = [len(resident) // 10, len(resident) // 2, len(resident) - 1]
+    growth = resident[marks[2]] - resident[marks[1]]
+    header = ["steps", "after a tenth, MB", "after half", "at the end", "growth since the middle, MB", "seconds"]
+    sizes = (f"{resident[mark]:.1f}" for mark in marks)
+    row = [f"{fitted.trainer.global_step:,}", *sizes, f"{growth:.2f}", f"{taken:.0f}"]
+    show("One long fit", header, [row])
+    _expect(growth <= most_growth, f"memory grows by {growth:.2f} MB; expected at most {most_growth} MB")
+
+
 def arguments(rounds: int = 100, seed: int = 1) -> None:
     """Fits with arguments of model and data drawn at random end well, or with a user's mistake in two lines.
 
@@ -425,4 +464,4 @@ def _expect(what: bool, said: str) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)  # threads do not survive a fork
-    auto_cli([kills, fits, arguments, predict], as_positional=False)
+    auto_cli([kills, fits, steps, arguments, predict], as_positional=False)

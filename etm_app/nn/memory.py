@@ -71,7 +71,7 @@ class Memory(nn.Module):
 
     def expect(self, beta_by_word: Tensor, sizes: Tensor) -> None:
         """Take what topics expect, as in `place`, for counted where nothing was."""
-        if not self.counts.numel():
+        if not self.counts.any():
             self.counts = beta_by_word.detach() * sizes.detach()
 
     def forward(
