@@ -121,9 +121,9 @@ class EditedModel(EvaluatedModel):
                 state["e_step.from_vectors"][number] = weight @ e_step.from_vectors[part].detach().double()
             if "anchor.alpha" in state:
                 state["anchor.alpha"][number] = state["topics.alpha"][number]
-            for name in ("counts", "words"):
-                if f"memory.{name}" in state:
-                    state[f"memory.{name}"][:, number] = getattr(memory, name)[:, part].sum(1)
+            for counted, of_words in (("memory.counts", memory.counts), ("memory.words", memory.words)):
+                if counted in state:
+                    state[counted][:, number] = of_words[:, part].sum(1)
             if memory.placed:
                 sizes = memory.sizes[part]
                 state["memory.sizes"][number] = sizes.sum()

@@ -166,10 +166,11 @@ def test_what_a_batch_expects_of_words_and_topics_is_counted(inference: Inferenc
     state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
     beta = model.beta.detach()
     if inference == "encoder":
-        mu, logvar = reference.encode(state, model.hparams, torch.tensor(x).double(), model.rho.dtype, vectors_of(model, x))
+        counts = torch.tensor(x).double()
+        mu, logvar = reference.encode(state, model.hparams, counts, model.rho.dtype, vectors_of(model, x))
         torch.manual_seed(SEED)
         theta = (mu + (logvar / 2).exp() * torch.randn_like(mu)).softmax(1)
-        expected = beta * (theta.t() @ (torch.tensor(x) / (theta @ beta)))
+        expected = beta * (theta.t() @ (counts / (theta @ beta)))
     else:
         pi = reference.log_prior_of(state, vectors_of(model, x), len(x)).exp().numpy()
         found = reference.infer(x, beta.numpy(), pi, several=inference == "mixed_membership")
@@ -217,7 +218,8 @@ def step_of_processes(
     monkeypatch.setattr(ETM, "num_processes", len(shares))
     with ThreadPoolExecutor(len(shares)) as threads:
         copies = [deepcopy(model) for _ in shares]
-        return [(*found, copy.memory.counts) for copy, found in zip(copies, threads.map(step, copies, shares))]
+        found = [*threads.map(step, copies, shares)]
+    return [(*of, copy.memory.counts) for copy, of in zip(copies, found, strict=True)]
 
 
 @inferences

@@ -357,9 +357,9 @@ def _check_weights(weights: Any, model_class: type[TopicModel], given: dict[str,
             if weights.get("anchor.rho", torch.empty(0)).numel():
                 model.anchor.place(model.rho, model.alpha, model.rho[:, 0], model.rho[:, 0])
             rows = {name: len(weights[name]) for name in COLUMNS if name in weights and weights[name].ndim == 2}
-            for name, found in rows.items():  # of all words, or of those that there were before the vocabulary grew
+            for column, found in rows.items():  # of all words, or of those that there were before the vocabulary grew
                 words = torch.empty(min(found, model.vocab_size), len(model.alpha))
-                setattr(model.memory, name.removeprefix("memory."), words)
+                setattr(model.memory, column.removeprefix("memory."), words)
             if rows.keys() - {"memory.counts"}:
                 model.memory.sizes = model.alpha[:, 0]
         expected = model.state_dict()
