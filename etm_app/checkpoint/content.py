@@ -357,8 +357,8 @@ def _check_weights(weights: Any, model_class: type[TopicModel], given: dict[str,
             if weights.get("anchor.rho", torch.empty(0)).numel():
                 model.anchor.place(model.rho, model.alpha, model.rho[:, 0], model.rho[:, 0])
             rows = {name: len(weights[name]) for name in COLUMNS if name in weights and weights[name].ndim == 2}
-            for column, found in rows.items():  # of all words, or of those that there were before the vocabulary grew
-                words = torch.empty(min(found, model.vocab_size), len(model.alpha))
+            for column, number in rows.items():  # of all words, or of those that there were before the vocabulary grew
+                words = torch.empty(min(number, model.vocab_size), len(model.alpha))
                 setattr(model.memory, column.removeprefix("memory."), words)
             if rows.keys() - {"memory.counts"}:
                 model.memory.sizes = model.alpha[:, 0]
