@@ -153,6 +153,19 @@ def test_a_vocabulary_grows_around_what_is_known(inference: str) -> None:
         assert torch.equal(model.encoder.weight[48:], torch.zeros(5, 8))
         torch.testing.assert_close(model.theta(np.hstack((data.x, np.zeros((90, 5))))), theta)
     trainer(max_epochs=1).fit(model, grown)  # and trains on
+    assert model.memory.words.shape == (48, 4)  # documents before say nothing of new words
+
+
+def test_of_a_version_that_did_not_count_the_topics_say_what_was_before() -> None:
+    model, data = etm(), PlantedDataModule()
+    trainer(max_epochs=1).fit(model, data)
+    model.memory.counts = torch.empty(0)
+    sizes, beta = model.e_step.size.softmax(0), model.beta.t()  # type: ignore[union-attr]
+    grown = PlantedDataModule(np.hstack((data.x, data.x[:, :5])))
+    grown.__dict__["corpus"] = data.corpus.from_matrix(grown.x, [*VOCAB, *(f"new{v}" for v in range(5))], grown.splits)
+    grow_vocab(model, grown.corpus.vocab, grown.training_set())
+    trainer(max_epochs=1).fit(model, grown)
+    torch.testing.assert_close(model.memory.words, beta * sizes)
 
 
 def test_counts_of_a_checkpoint_s_words_are_found_by_their_names(tmp_path: Path) -> None:

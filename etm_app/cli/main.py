@@ -58,6 +58,7 @@ from etm_app.cli.guards import (
 from etm_app.cli.help import HelpFormatter, show_data_module
 from etm_app.cli.inside import let_sigterm_end_the_run
 from etm_app.cli.interrupts import Interrupted
+from etm_app.cli.memory import out_of_memory
 from etm_app.cli.parser import Parser
 from etm_app.cli.report import NoDocuments, ReportingTrainer
 from etm_app.cli.sweep import SweepingTrainer, sweep_of
@@ -474,6 +475,7 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
         )
     except Exception as error:
         mistake = error.__cause__ if isinstance(error.__cause__, UserError) else error  # jsonargparse wraps some
+        mistake = out_of_memory(error) or mistake
         if not isinstance(mistake, UserError | MisconfigurationException | OSError):
             raise
         if isinstance(mistake, OSError) and mistake.errno == errno.ENOSPC:  # all but TensorBoard's says where
