@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from etm_app.data.batch import LARGEST_COUNT, are_counts
-from etm_app.data.cache import content_digest
 from etm_app.data.corpus import SPLITS, CorpusWriter
 from etm_app.data.counts.entries import EntrySorter
 from etm_app.data.counts.files import IN_PARTS, LONG, Format, copies_among, find_counts, format_of, paper_files_of
@@ -35,7 +34,7 @@ from etm_app.data.splits import check_fractions, draw_splits
 from etm_app.data.times import check_time_type, read_times, said_of_times
 from etm_app.data.vocabulary import read_vocab
 from etm_app.errors import UserError, reading
-from etm_app.files import is_among
+from etm_app.files import content_digest, is_among
 
 __all__ = ["CountsDataModule"]
 
