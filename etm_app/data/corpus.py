@@ -310,10 +310,9 @@ def _check_digests(folder: Path, meta: dict[str, Any]) -> None:
         ValueError: One is another.
     """
     digests = meta.pop("digests")
-    changed = [name for name, digest in digests.items() if name != META and content_digest(folder / name) != digest]
-    if digests[META] != _digest_of(meta):
-        changed.append(META)
-    if changed:
+    files = [*(f"{name}.npy" for name in meta["arrays"]), "vocab.txt", "documents.arrow"]
+    now = {META: _digest_of(meta), **{name: content_digest(folder / name) for name in files}}
+    if changed := [name for name, digest in now.items() if digests[name] != digest]:
         raise ValueError(f"what is in {', '.join(changed)} is not what was written")
 
 
