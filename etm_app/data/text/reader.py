@@ -201,7 +201,7 @@ class TextReader(Reading):
                 lengths = bytes_of_strings(frame)
                 expanded += len(frame) * ROW + int(lengths.sum())
                 check_expansion(f"data.files: {source}", expanded, size)
-                if (longest := int(lengths.max() or 0)) > max(LONGEST_LINE, size):
+                if (longest := int(lengths.to_numpy().max(initial=0))) > max(LONGEST_LINE, size):
                     raise UserError(f"data.files: {source} has a text of {longest:,} bytes; expected shorter ones.")
             yield frame
 
