@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from glob import glob, has_magic
+from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,7 +12,7 @@ import polars as pl
 
 from etm_app.errors import UserError
 
-__all__ = ["RUN_FOLDER", "check_target", "is_among", "is_same", "replacing", "writing"]
+__all__ = ["RUN_FOLDER", "check_target", "content_digest", "is_among", "is_same", "replacing", "writing"]
 
 RUN_FOLDER = "trainer.default_root_dir"  # the argument that says where what has no argument of its own is written
 
@@ -106,3 +107,19 @@ def _is_in(path: Path, source: Path) -> bool:
     # A name that the pattern will match once it is there.
     folders = glob(str(source.parent), recursive=True)  # noqa: PTH207
     return fnmatchcase(path.name, source.name) and any(is_same(path.parent, Path(folder)) for folder in folders)
+
+
+def content_digest(path: Path) -> str:
+    """Digest of what is in a file: touched or copied it is the same one, edited it is not.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    digest = sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise UserError(f"data: {path} cannot be read ({error.strerror}); expected a file to read.") from error
+    return digest.hexdigest()

@@ -16,14 +16,13 @@ from etm_app.callbacks.reference import ReferenceCoherence
 from etm_app.cli.check import CheckingTrainer, show_warnings
 from etm_app.cli.guards import has_documents
 from etm_app.cli.trial import fit_apart
-from etm_app.data.cache import content_digest
 from etm_app.data.corpus import SPLITS, BowCorpus, BowDataset
 from etm_app.data.datamodule import corpus_of
 from etm_app.data.digest import documents_digest
 from etm_app.data.text.advice import advice
 from etm_app.data.text.texts import TextDataModule
 from etm_app.errors import UserError
-from etm_app.files import replacing
+from etm_app.files import content_digest, replacing
 from etm_app.model import ETM
 from etm_app.report.run import Value
 from etm_app.report.terminal import make_console

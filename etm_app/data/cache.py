@@ -4,7 +4,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -14,7 +13,7 @@ from etm_app.data.corpus import BowCorpus
 from etm_app.errors import UserError
 from etm_app.files import writing
 
-__all__ = ["content_digest", "prepared"]
+__all__ = ["prepared"]
 
 UNFINISHED = re.compile(r"\.(?P<name>\w+-[0-9a-f]{16})\.[0-9a-f]{32}")  # what CorpusWriter writes to
 
@@ -80,19 +79,3 @@ def _remove_unfinished(cache: Path) -> None:
 
 def _size(corpus: BowCorpus) -> str:
     return f"{len(corpus):,} documents, {corpus.vocab_size:,} words"
-
-
-def content_digest(path: Path) -> str:
-    """A file's part of a cache key: touched or copied it is the same one, edited it is not.
-
-    Raises:
-        UserError: It cannot be read.
-    """
-    digest = sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise UserError(f"data: {path} cannot be read ({error.strerror}); expected a file to read.") from error
-    return digest.hexdigest()

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from tokenize import TokenError
@@ -24,6 +25,7 @@ from etm_app.data.document_vectors import DocumentVectors
 from etm_app.data.times import Period, read_times
 from etm_app.data.vocabulary import check_vocab
 from etm_app.errors import UserError
+from etm_app.files import content_digest
 
 __all__ = ["DOCUMENTS_AT_ONCE", "SPLITS", "BowCorpus", "BowDataset", "CorpusWriter", "Excerpts", "GrowingArray"]
 
@@ -32,7 +34,8 @@ DAMAGES = (  # of files; Polars' own reader of Arrow files panics at some
     *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, TokenError),
     *(pl.exceptions.PolarsError, pl.exceptions.PanicException),
 )
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
+META = "meta.json"
 EXCERPT_LENGTH = 300  # characters
 DOCUMENTS_AT_ONCE = 10_000  # where all are looked at; of 1,000 topics, their theta takes 40 MB
 ARRAYS: dict[str, type[np.int64 | np.int32]] = {
@@ -264,9 +267,10 @@ class BowCorpus:
             UserError: The folder holds no corpus of this format, or a damaged one.
         """
         try:
-            meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+            meta = json.loads((folder / META).read_text(encoding="utf-8"))
             if meta.pop("format_version") != FORMAT_VERSION:
                 raise ValueError("written by another version")
+            _check_digests(folder, meta)
             vocab_size = meta.pop("vocab_size")
             arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in meta.pop("arrays")}
             excerpts = [arrays.pop(name) for name in EXCERPTS if name in arrays]
@@ -289,6 +293,36 @@ class BowCorpus:
                 f"{folder} holds no readable corpus ({reason}); delete the folder to have it made again."
             ) from error
         return corpus
+
+
+def _digest_of(meta: dict[str, Any]) -> str:
+    return sha256(json.dumps(meta).encode()).hexdigest()
+
+
+def _check_digests(folder: Path, meta: dict[str, Any]) -> None:
+    """Hold the files against what was written: a wrong count is seen by nothing else.
+
+    Those that have size and time of then are not read, which of a large corpus would take longer than all else here.
+
+    Args:
+        folder: With the files.
+        meta: What is written of them; the digests are taken out.
+
+    Raises:
+        ValueError: One is another.
+    """
+    digests, states = meta.pop("digests"), meta.pop("states")
+    files = [*(f"{name}.npy" for name in meta["arrays"]), "vocab.txt", "documents.arrow"]
+    touched = [name for name in files if _state(folder / name) != states[name]]
+    now = {META: _digest_of(meta), **{name: content_digest(folder / name) for name in touched}}
+    if changed := [name for name, digest in now.items() if digests[name] != digest]:
+        raise ValueError(f"what is in {', '.join(changed)} is not what was written")
+
+
+def _state(path: Path) -> list[int]:
+    """What changes with a file without its being read: bytes, and nanoseconds of the last change."""
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 class CorpusWriter:
@@ -354,8 +388,12 @@ class CorpusWriter:
             array.close()
         (self.partial / "vocab.txt").write_bytes("".join(f"{word}\n" for word in vocab).encode("utf-8"))
         documents.write_ipc(self.partial / "documents.arrow", compression="uncompressed")
-        meta = {"format_version": FORMAT_VERSION, "vocab_size": len(vocab), "arrays": list(self._arrays), **meta}
-        (self.partial / "meta.json").write_text(json.dumps(meta, indent=2, ensure_ascii=False), encoding="utf-8")
+        meta = {"vocab_size": len(vocab), "arrays": list(self._arrays), **meta}
+        files = sorted(self.partial.iterdir())
+        digests = {path.name: content_digest(path) for path in files} | {META: _digest_of(meta)}
+        states = {path.name: _state(path) for path in files}
+        written = {"format_version": FORMAT_VERSION, **meta, "digests": digests, "states": states}
+        (self.partial / META).write_text(json.dumps(written, indent=2, ensure_ascii=False), encoding="utf-8")
         if self.folder.exists():
             shutil.rmtree(self.folder)
         self.partial.rename(self.folder)

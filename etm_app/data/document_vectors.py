@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
+from etm_app.data.expansion import bytes_of_strings, check_expansion
+from etm_app.data.parquet import check_parquet
 from etm_app.errors import UserError, reading
 
 __all__ = ["DocumentVectors", "VectorFile", "as_vectors", "check_vector_size"]
@@ -215,6 +217,7 @@ class VectorFile:
                 f"has the columns {', '.join(schema)[:300]}; expected {VECTOR!r} with lists of numbers, or 'dim_0' to "
                 "the last with a number each"
             )
+        self._check_expansion([VECTOR] if VECTOR in schema else numbered)
         self._vectors = self._scan().select(vector.cast(pl.List(pl.Float32)).alias(VECTOR))
         lengths = self._vectors.head(1).select(pl.col(VECTOR).list.len()).collect()[VECTOR]
         return int(self._scan().select(pl.len()).collect().item()), int(lengths.sum())  # 0 where there is none
@@ -232,7 +235,13 @@ class VectorFile:
                 )
             vectors[start : start + len(lists)] = lists.cast(pl.Array(pl.Float32, self.size)).to_numpy()
             start += len(lists)
+        if start != self.num_rows:
+            raise ValueError(f"it has {start:,} rows, its footer states {self.num_rows:,}")
         return vectors
+
+    def _check_expansion(self, columns: list[str]) -> None:
+        columns = [*columns, *filter(None, [self._id_column])]
+        check_parquet(self.path, f"data.document_embeddings: {self.path}", columns)
 
     @cached_property
     def _sorted_ids(self) -> tuple[pl.Series, NDArray[np.int64]]:
@@ -240,7 +249,10 @@ class VectorFile:
         column = self._id_column
         assert column is not None
         with self._reading():
-            ids = self._scan().select(pl.col(column).cast(pl.String)).collect()[column]
+            names = self._scan().select(column).collect()
+            size = self.path.stat().st_size
+            check_expansion(f"data.document_embeddings: {self.path}", int(bytes_of_strings(names).sum()), size)
+            ids = names[column].cast(pl.String)
         if ids.null_count():
             raise self._refuse(f"has {ids.null_count():,} rows without a name in {column!r}; expected one in each")
         if (repeated := ids.filter(ids.is_duplicated())).len():

@@ -140,7 +140,7 @@ def test_classes_of_one_name_do_not_share_a_corpus(tmp_path: Path) -> None:
     assert len(Other(str(path), max_df=1.0, cache_dir=tmp_path / "cache").corpus) == 3
 
 
-@pytest.mark.parametrize("damage", ["missing", "empty", "cut"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "a byte"])
 @pytest.mark.parametrize(
     "name", ["indptr.npy", "indices.npy", "counts.npy", "halves.npy", "vocab.txt", "documents.arrow", "meta.json"]
 )
@@ -161,6 +161,10 @@ def test_a_broken_cache_is_made_again(
     (damaged,) = (tmp_path / "cache").rglob(name)
     if damage == "missing":
         damaged.unlink()
+    elif damage == "a byte":
+        content = bytearray(damaged.read_bytes())
+        content[-8] ^= 1  # in an array a number, which is a number still
+        damaged.write_bytes(content)
     else:
         damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2] if damage == "cut" else b"")
     caplog.clear()

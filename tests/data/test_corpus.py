@@ -1,7 +1,10 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import scipy.sparse as sp
 from hypothesis import given
@@ -195,6 +198,76 @@ def test_files_that_do_not_fit_together_are_refused(tmp_path: Path, name: str) -
         np.save(folder / f"{name}.npy", np.load(folder / f"{name}.npy")[:-1])
     with pytest.raises(UserError, match="holds no readable corpus"):
         BowCorpus.load(folder)
+
+
+def changed(name: str, change: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> Callable[[Path], None]:
+    """Another array in place of one, whole and of its type."""
+
+    def write(folder: Path) -> None:
+        array = np.load(folder / f"{name}.npy")
+        np.save(folder / f"{name}.npy", change(array).astype(array.dtype))
+
+    return write
+
+
+def rewritten(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        meta = json.loads((folder / "meta.json").read_text())
+        change(meta)
+        (folder / "meta.json").write_text(json.dumps(meta))
+
+    return write
+
+
+WRONG: dict[str, Callable[[Path], None]] = {
+    "a word that is none": changed("indices", lambda words: words + (words == words.max()) * 1_000),
+    "a negative word": changed("indices", lambda words: words - 1),
+    "another word": changed("indices", lambda words: np.where(words == 1, 0, words)),
+    "another count": changed("counts", lambda counts: counts + 1),
+    "a count of none": changed("counts", lambda counts: counts * 0),
+    "larger halves than counts": changed("halves", lambda halves: halves + 100),
+    "documents that end before they start": changed("indptr", lambda starts: np.append(starts[:-1][::-1], starts[-1])),
+    "documents that start elsewhere": changed("indptr", lambda starts: np.append(starts[:-1] + 1, starts[-1])),
+    "documents that end beyond the entries": changed("indptr", lambda starts: starts * 2),
+    "other ends of texts": changed("excerpt_ends", lambda ends: ends * 100),
+    "other texts": changed("excerpt_bytes", lambda texts: texts + 128),
+    "another word in the vocabulary": lambda folder: (folder / "vocab.txt").write_text("w0\nw1\nother\n") and None,
+    "another split": lambda folder: corpus_of(X, splits=["train"] * 4).documents.write_ipc(folder / "documents.arrow"),
+    "another setting": rewritten(lambda meta: meta.update(source="else")),
+    "a setting less": rewritten(lambda meta: meta.pop("source")),
+    "an array less": rewritten(lambda meta: meta["arrays"].remove("halves")),
+    "a digest less": rewritten(lambda meta: meta["digests"].pop("counts.npy")),
+    "no digests": rewritten(lambda meta: meta.pop("digests")),
+    "digests of another kind": rewritten(lambda meta: meta.update(digests=[1])),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_whole_but_not_what_was_written_is_refused(tmp_path: Path, name: str) -> None:
+    texts = pl.Series(["a", "b", "c", "d"])
+    corpus_of(X, halves=sp.csr_array(X // 2), texts=texts, meta={"source": "a test"}).save(tmp_path / "corpus")
+    WRONG[name](tmp_path / "corpus")
+    with pytest.raises(UserError, match="holds no readable corpus") as refused:
+        BowCorpus.load(tmp_path / "corpus")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", [*FILES, "excerpt_ends.npy", "excerpt_bytes.npy"])
+def test_a_flipped_bit_is_seen_or_changes_nothing(tmp_path: Path, name: str) -> None:
+    corpus = corpus_of(X, halves=sp.csr_array(X // 2), texts=pl.Series(["a", "b", "c", "d"]), meta={"source": "a test"})
+    corpus.save(folder := tmp_path / "corpus")
+    whole, rng = (folder / name).read_bytes(), np.random.default_rng(0)
+    seen = 0
+    for at in rng.choice(len(whole), min(len(whole), 60), replace=False):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << int(rng.integers(8))
+        (folder / name).write_bytes(damaged)
+        try:
+            assert_equal(BowCorpus.load(folder), corpus)
+        except UserError as error:
+            assert "holds no readable corpus" in str(error)  # noqa: PT017
+            seen += 1
+    assert seen > 0.9 * min(len(whole), 60)
 
 
 @over_corpora

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from etm_app.data.batch import LARGEST_COUNT, are_counts
-from etm_app.data.cache import content_digest
 from etm_app.data.corpus import SPLITS, CorpusWriter
 from etm_app.data.counts.entries import EntrySorter
 from etm_app.data.counts.files import IN_PARTS, LONG, Format, copies_among, find_counts, format_of, paper_files_of
@@ -24,16 +23,18 @@ from etm_app.data.counts.formats import (
     Npz,
     SvmLight,
     Uci,
+    check_table,
     first_word_of,
     scan_table,
 )
 from etm_app.data.counts.paper_files import read_paper_files
 from etm_app.data.datamodule import TimedDataModule
+from etm_app.data.expansion import bytes_of_strings, check_expansion
 from etm_app.data.splits import check_fractions, draw_splits
 from etm_app.data.times import check_time_type, read_times, said_of_times
 from etm_app.data.vocabulary import read_vocab
-from etm_app.errors import UserError
-from etm_app.files import is_among
+from etm_app.errors import UserError, reading
+from etm_app.files import content_digest, is_among
 
 __all__ = ["CountsDataModule"]
 
@@ -232,25 +233,19 @@ class CountsDataModule(TimedDataModule):
         if self.documents is None:
             return None
         path = _existing(self.documents, "data.documents")
-        try:
-            table = scan_table(path, format_of(path) or "csv").collect()
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise UserError(
-                f"data.documents: {path} cannot be read ({str(error).splitlines()[0]}); expected Parquet or CSV."
-            ) from error
+        there, table = _read_documents(path, (self.columns[0], "label", "split", self.time_column))
         names = {self.columns[0]: "id", "label": "label", "split": "split"}
-        found = {name: new for name, new in names.items() if name in table.columns}
+        found = {name: new for name, new in names.items() if name in there}
         if not found or (format in LONG and "id" not in found.values()):
             raise UserError(
-                f"data.documents: {path} has the columns {', '.join(table.columns)}; expected {', '.join(names)}: "
+                f"data.documents: {path} has the columns {', '.join(there)}; expected {', '.join(names)}: "
                 "name the first with --data.document_column."
             )
         times: list[pl.Series] = []
         if self.time_column is not None:
-            if self.time_column not in table.columns:
+            if self.time_column not in there:
                 raise UserError(
-                    f"data.time_column: {path} has no column {self.time_column!r}; expected one of "
-                    f"{', '.join(table.columns)}."
+                    f"data.time_column: {path} has no column {self.time_column!r}; expected one of {', '.join(there)}."
                 )
             check_time_type(table.schema[self.time_column], self.time_column, path)
             given = table[self.time_column].cast(pl.String)
@@ -303,6 +298,21 @@ def _existing(path: Path, argument: str) -> Path:
     return path
 
 
+def _read_documents(path: Path, wanted: Sequence[str | None]) -> tuple[list[str], pl.DataFrame]:
+    """The columns of a table of documents, and all of those that are wanted."""
+    kind, what = format_of(path) or "csv", f"data.documents: {path}"
+    with reading(
+        (OSError, EOFError, pl.exceptions.PolarsError),
+        lambda said: UserError(f"{what} {said}; expected Parquet or CSV."),
+    ):
+        check_table(path, kind, what, [column for column in wanted if column])
+        scan = scan_table(path, kind)
+        there = scan.collect_schema().names()
+        table = scan.select(column for column in dict.fromkeys(wanted) if column in there).collect()
+    check_expansion(what, int(bytes_of_strings(table).sum()), path.stat().st_size)
+    return there, table
+
+
 def _vocab_file(path: Path | None, format: Format, files: list[Path]) -> Path | None:
     """The file with the words: the one that is named, or for a matrix one that lies beside it."""
     if path is not None:
@@ -353,11 +363,12 @@ def _say_of_parts(source: CountFile) -> None:
 
 
 def _documents_of(source: CountFile, split: str) -> pl.DataFrame:
-    ids: Sequence[str] = source.ids if source.ids is not None else [str(row) for row in range(source.num_documents)]
-    columns: dict[str, Sequence[str]] = {"id": ids, "split": [split] * len(ids)}
+    numbers = pl.int_range(source.num_documents, eager=True).cast(pl.String)
+    documents = pl.DataFrame({"id": numbers if source.ids is None else pl.Series(source.ids, dtype=pl.String)})
+    documents = documents.with_columns(split=pl.lit(split, pl.String))
     if source.labels is not None:
-        columns["label"] = source.labels
-    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+        documents = documents.with_columns(label=pl.Series(source.labels, dtype=pl.String))
+    return documents
 
 
 def _checked(source: CountFile, entries: Entries) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -6,10 +6,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
-from etm_app.data.cache import content_digest
 from etm_app.data.counts.paper_files import PaperFiles
 from etm_app.errors import UserError
-from etm_app.files import is_same
+from etm_app.files import content_digest, is_same
 
 __all__ = ["IN_PARTS", "LONG", "Format", "copies_among", "find_counts", "format_of", "paper_files_of"]
 

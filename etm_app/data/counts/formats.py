@@ -1,14 +1,13 @@
 """Readers of files that hold counts: each gives (document, word, count) entries, a piece at a time."""
 
-import gzip
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from io import BytesIO
 from pathlib import Path
 from tokenize import TokenError
-from typing import IO, cast
+from typing import IO
 from zipfile import BadZipFile
 
 import numpy as np
@@ -17,6 +16,16 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from etm_app.data.counts.files import Format
+from etm_app.data.expansion import (
+    ALWAYS_EXPANDED,
+    DECOMPRESSED_BY_POLARS,
+    MAX_EXPANSION,
+    ROW,
+    check_archive,
+    check_lines,
+    opened,
+)
+from etm_app.data.parquet import check_parquet
 from etm_app.errors import UserError, reading
 
 __all__ = [
@@ -27,14 +36,17 @@ __all__ = [
     "Npz",
     "SvmLight",
     "Uci",
+    "check_table",
     "first_word_of",
     "scan_table",
 ]
 
 CHUNK = 1_000_000  # entries given at a time
 BLOCK = 1 << 24  # bytes of text parsed at a time
+LONGEST_NAME = 1 << 12  # bytes of a term, or of what a table calls a document
+LONGEST_TRIPLE, LONGEST_DOCUMENT = 1 << 16, 1 << 26  # bytes of a line, which takes some thirty times as many
 MOST_DOCUMENTS = np.iinfo(np.int32).max  # as their numbers are kept
-LONGEST_LINE = 1 << 28  # bytes
+ALWAYS_DOCUMENTS, MOST_PER_BYTE = ALWAYS_EXPANDED // ROW, MAX_EXPANSION // ROW  # so many, and beyond them in a byte
 # Of NumPy's, zipfile's and Polars' readers: a RuntimeError where an archive says that it is encrypted, a MemoryError
 # where a header states more numbers than there could be.
 DAMAGES = (
@@ -96,6 +108,24 @@ class CountFile(ABC):
         """A mistake in a file."""
         return UserError(f"{self.argument}: {path} {what}")
 
+    def opened(self, path: Path) -> AbstractContextManager[IO[bytes]]:
+        """The bytes of a file, decompressed."""
+        return opened(path, f"{self.argument}: {path}")
+
+    def check_number(self, num_documents: int) -> None:
+        """Hold a number of documents against the files, as each takes memory, also where it is empty.
+
+        Raises:
+            UserError: There are absurdly many for files of this size.
+        """
+        size = sum(path.stat().st_size for path in self.files)
+        if num_documents > max(ALWAYS_DOCUMENTS, MOST_PER_BYTE * size):
+            raise self.error(
+                self.where,
+                f"has {num_documents:,} documents or more in {size:,} bytes; expected at most {MOST_PER_BYTE} in a "
+                "byte: leave out the empty ones.",
+            )
+
     def reading(self, path: Path, expected: str) -> AbstractContextManager[None]:
         """What reading a damaged file raises becomes a UserError that names the file."""
         return reading(DAMAGES, lambda what: self.error(path, f"{what}; expected {expected}."))
@@ -119,6 +149,7 @@ class CountFile(ABC):
             raise self.error(
                 path, f"states {num_documents:,} documents; expected from 0 to {MOST_DOCUMENTS:,}: correct its header."
             )
+        self.check_number(num_documents)
 
 
 class Npz(CountFile):
@@ -129,7 +160,11 @@ class Npz(CountFile):
         (path,) = self.files
         expected = "a sparse matrix [documents, words] of numbers that scipy.sparse.save_npz wrote"
         with self.reading(path, expected):
-            matrix = sp.coo_array(sp.load_npz(path))
+            check_archive(path, f"{self.argument}: {path}")
+            loaded = sp.load_npz(path)
+            if loaded.format in ("csr", "csc", "bsr"):
+                loaded.check_format()  # else SciPy writes beyond its arrays
+            matrix = sp.coo_array(loaded)
             if matrix.ndim != 2 or matrix.dtype.kind not in "biuf":
                 raise ValueError(f"it holds {matrix.dtype} of shape {matrix.shape}")
         self.num_documents = matrix.shape[0]
@@ -153,10 +188,10 @@ class _Triples(CountFile):
         """The lines after the header."""
         (path,) = self.files
         num_read = 0
-        with self.reading(path, self.expected), _open(path) as file:
+        with self.reading(path, self.expected), self.opened(path) as file:
             num_lines, self.num_documents, num_words, num_entries, columns = self.header(file)
             self.check_shape(path, self.num_documents, num_words)
-            for line, block in _blocks(file, num_lines + 1):
+            for line, block in _blocks(file, num_lines + 1, LONGEST_TRIPLE):
                 table = self._parse(path, line, block, columns)
                 num_read += len(table)
                 for piece in table.iter_slices(CHUNK):
@@ -181,13 +216,12 @@ class _Triples(CountFile):
         if any(odd in block for odd in (b"\t", b"  ", b" \n", b"\n ", b"\r")) or block.startswith(b" "):
             block = b"".join(b" ".join(row.split()) + b"\n" for row in block.split(b"\n")[:-1])
         schema = dict(list(TRIPLE.items())[:columns])
-        try:
-            table = pl.read_csv(BytesIO(block), separator=" ", has_header=False, schema=schema, quote_char=None)
-            table = table.filter(~pl.all_horizontal(pl.all().is_null()))  # empty lines
-            if table.null_count().sum_horizontal().item() == 0:
-                return table if columns == 3 else table.with_columns(count=pl.lit(1.0))
-        except pl.exceptions.PolarsError:
-            pass
+        if not block.startswith(DECOMPRESSED_BY_POLARS):
+            with suppress(pl.exceptions.PolarsError):
+                table = pl.read_csv(BytesIO(block), separator=" ", has_header=False, schema=schema, quote_char=None)
+                table = table.filter(~pl.all_horizontal(pl.all().is_null()))  # empty lines
+                if table.null_count().sum_horizontal().item() == 0:
+                    return table if columns == 3 else table.with_columns(count=pl.lit(1.0))
         for number, row in enumerate(block.split(b"\n")[:-1], line):
             try:
                 values = [kind(field) for kind, field in zip((int, int, float), row.split(), strict=False)]
@@ -215,9 +249,9 @@ class MatrixMarket(_Triples):
         _, _, layout, field, symmetry = banner
         if layout != "coordinate" or symmetry != "general" or field not in ("integer", "real", "pattern"):
             raise ValueError(f"its banner says {layout} {field} {symmetry}")
-        num_lines, row = 2, file.readline()
+        num_lines, row = 2, file.readline(LONGEST_TRIPLE)
         while row.startswith(b"%") or (row and not row.strip()):
-            num_lines, row = num_lines + 1, file.readline()
+            num_lines, row = num_lines + 1, file.readline(LONGEST_TRIPLE)
         num_documents, num_words, num_entries = map(int, row.split())
         return num_lines, num_documents, num_words, num_entries, 2 if field == "pattern" else 3
 
@@ -244,7 +278,7 @@ class SvmLight(CountFile):
     def words(self) -> Iterator[NDArray[np.int64]]:
         """What they call the words of all entries, a piece at a time, [N]; no piece is empty."""
         for path in self.files:
-            with self.reading(path, self.expected), _open(path) as file:
+            with self.reading(path, self.expected), self.opened(path) as file:
                 yield from (words for _, _, words, _ in self._parsed(path, file) if len(words))
 
     def entries(self) -> Iterator[Entries]:
@@ -252,10 +286,11 @@ class SvmLight(CountFile):
         self.num_documents, self.labels = 0, []
         for path in self.files:
             before_file = self.num_documents
-            with self.reading(path, self.expected), _open(path) as file:
+            with self.reading(path, self.expected), self.opened(path) as file:
                 for labels, documents, words, counts in self._parsed(path, file):
                     before = self.num_documents
                     self.num_documents += len(labels)
+                    self.check_number(self.num_documents)
                     self.labels += labels
                     yield documents + before, words - self.first, counts
             if self.num_documents == before_file:
@@ -268,7 +303,7 @@ class SvmLight(CountFile):
     def _parsed(
         self, path: Path, file: IO[bytes]
     ) -> Iterator[tuple[list[str], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
-        for line, block in _blocks(file, 1):
+        for line, block in _blocks(file, 1, LONGEST_DOCUMENT):
             lines = pl.Series(
                 "text", block.decode("utf-8-sig" if line == 1 else "utf-8").split("\n")[:-1], dtype=pl.String
             )
@@ -370,6 +405,7 @@ class LongTable(CountFile):
         scans = []
         for path in self.files:  # one after the other, to know which one is damaged
             with self.reading(path, EXPECTED_OF_TABLES):
+                check_table(path, self._format, f"{self.argument}: {path}", self._columns)
                 scan = scan_table(path, self._format)
                 try:
                     schema = scan.collect_schema()
@@ -384,6 +420,8 @@ class LongTable(CountFile):
                         f"has no column {missing[0]!r}, it has {', '.join(map(repr, schema))}; expected document, term "
                         "and count: name yours with --data.document_column, --data.term_column, --data.count_column.",
                     )
+                for column in (document, term) if self._format == "parquet" else ():
+                    self._check_names(path, column, scan, schema[column])
                 if not (schema[count].is_numeric() or schema[count] == pl.String):
                     raise self.error(path, f"has {schema[count]} in {count!r}; expected whole numbers.")
                 scans.append(
@@ -398,6 +436,16 @@ class LongTable(CountFile):
         if not scans:
             raise self.error(self.where, f"has {len(self.files):,} files, and nothing in them; expected counts.")
         return pl.concat(scans)
+
+    def _check_names(self, path: Path, column: str, scan: pl.LazyFrame, kind: pl.DataType) -> None:
+        """Long names that rows share would be copied for each, a million at once."""
+        if isinstance(kind, pl.String | pl.Categorical | pl.Enum):
+            of_names = pl.col(column).str if isinstance(kind, pl.String) else pl.col(column).cat
+            longest = scan.select(of_names.len_bytes().max()).collect(engine="streaming").item() or 0
+            if longest > LONGEST_NAME:
+                raise self.error(
+                    path, f"has {longest:,} bytes in {column!r}; expected names of {LONGEST_NAME:,} at most."
+                )
 
     def _check_nulls(self) -> None:
         nulls = self._collect(self._rows.select(pl.all().is_null().sum())).row(0)
@@ -478,6 +526,26 @@ class LongTable(CountFile):
 EXPECTED_OF_TABLES = "a whole Parquet file, or UTF-8 text with a header and as many fields on each line"
 
 
+def check_table(path: Path, format: Format, what: str, columns: Collection[str] | None = None) -> None:
+    """Refuse a table that is no honest one of its size, before `scan_table` trusts it.
+
+    Args:
+        path: The file.
+        format: ``parquet`` or ``csv``.
+        what: The file for messages, after the argument that names it.
+        columns: Those that will be read; None for all.
+
+    Raises:
+        OSError: It is damaged.
+        EOFError: It is cut.
+        UserError: It expands absurdly.
+    """
+    if format == "parquet":
+        check_parquet(path, what, columns)
+    else:
+        check_lines(path, what, quoted=True)
+
+
 def scan_table(path: Path, format: Format) -> pl.LazyFrame:
     """A Parquet file, or a text with commas, or tabs where it is called ``.tsv``; all columns of text are strings."""
     if format == "parquet":
@@ -485,19 +553,15 @@ def scan_table(path: Path, format: Format) -> pl.LazyFrame:
     return pl.scan_csv(path, separator="\t" if ".tsv" in map(str.lower, path.suffixes) else ",", infer_schema=False)
 
 
-def _open(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
-
-
-def _blocks(file: IO[bytes], line: int) -> Iterator[tuple[int, bytes]]:
+def _blocks(file: IO[bytes], line: int, longest: int) -> Iterator[tuple[int, bytes]]:
     """The rest of a text in blocks of whole lines, with the number of the first line of each."""
     rest = b""
     while block := file.read(BLOCK):
         whole, newline, rest_of_block = block.rpartition(b"\n")
         if not newline:
             rest += block
-            if len(rest) > LONGEST_LINE:
-                raise ValueError(f"line {line} has more than {LONGEST_LINE:,} bytes")
+            if len(rest) > longest:
+                raise ValueError(f"line {line} has more than {longest:,} bytes")
             continue
         lines, rest = rest + whole + newline, rest_of_block
         yield line, lines

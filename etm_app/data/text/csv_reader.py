@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from etm_app.data.expansion import PIECE, check_lines, opened
 from etm_app.data.text.reading import MAX_ROWS, Reading, Row
 from etm_app.data.text.sources import STDIN, UNREADABLE, Lines, Source, first_lines, lines_of, not_decoded, streamed
 from etm_app.errors import UserError
@@ -19,6 +20,7 @@ FOUND_SEPARATORS = (",", ";", "\t", "|")
 NAMED_SEPARATORS = {"\\t": "\t", "tab": "\t"}  # as a shell hands them on
 # Where a quote opens and none closes it: what is taken for one row, and what is read twice in a file; in characters.
 MAX_ROW, MAX_REREAD = 64 << 20, 1 << 28
+FIELD, MOST_AT_ONCE = 16, 1 << 31  # bytes of a field in memory, and of all that are there at once
 
 
 def separator_of(reading: Reading, readable: Path | str, kind: str) -> str:
@@ -56,10 +58,15 @@ def read_csv(reading: Reading, readable: Path | str, source: Source, separator: 
         UserError: A column is missing, or a row is a bad one.
     """
     before = reading.num_rows
+    if isinstance(readable, Path):
+        check_lines(readable, f"data.files: {source}", quoted=True)
     try:
         scan = pl.scan_csv(readable, separator=separator, infer_schema=False, glob="://" in str(readable))
         names = scan.collect_schema().names()
         reading.check_columns(names, source, separator)
+        if isinstance(readable, Path) and _lacks_fields(readable, len(names)):
+            yield from read_csv_by_row(reading, readable, source, separator)
+            return
         # All columns are looked at, even those that nobody asked for: a row with too many fields shows only then.
         blank = pl.all_horizontal(pl.all().is_null()).alias("blank")
         ends: _LineEnds | None = None
@@ -121,10 +128,8 @@ def read_csv_by_row(
         elif records.lossy and any(UNREADABLE in text for text in fields):
             reading.bad_row(source, line, not_decoded(reading.encoding))
         else:
-            if len(fields) < len(header):
-                reading.num_short += 1
-                fields += [""] * (len(header) - len(fields))
-            rows.append((number, *(fields[place] or None for place in places)))
+            reading.num_short += len(fields) < len(header)
+            rows.append((number, *(fields[place] or None if place < len(fields) else None for place in places)))
         if len(rows) == MAX_ROWS:
             yield reading.table(rows)
             rows = []
@@ -218,6 +223,15 @@ class _Records:
         self._line += 1
         self._record.clear()
         self._rows = self._reader()
+
+
+def _lacks_fields(readable: Path, width: int) -> bool:
+    """Whether rows have so few of their fields that Polars, which reads some megabytes at once, takes gigabytes."""
+    most = MOST_AT_ONCE // (FIELD * width)  # lines of a piece
+    if most > PIECE // 2:
+        return False
+    with opened(readable, f"data.files: {readable}") as file:
+        return any(piece.count(b"\n") > most for piece in iter(lambda: file.read(PIECE), b""))
 
 
 class _LineEnds(NamedTuple):

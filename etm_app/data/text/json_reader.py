@@ -14,7 +14,7 @@ from etm_app.errors import UserError
 __all__ = ["read_json", "read_json_array"]
 
 SEEN_ROWS = 100  # JSON objects whose keys are taken for the columns that there are
-MAX_VALUE = 1 << 28  # characters of an object in a JSON array
+MAX_VALUE = 1 << 26  # characters of an object, which takes some twenty times as many bytes
 
 
 def read_json(reading: Reading, readable: Path | str, source: Source) -> Iterator[pl.DataFrame]:
@@ -55,6 +55,8 @@ def _json_rows(reading: Reading, batch: Lines, source: Source) -> Iterator[Row]:
             reading.bad_row(source, number, not_decoded(reading.encoding))
             continue
         try:
+            if len(line) > MAX_VALUE:
+                raise ValueError(f"it has more than {MAX_VALUE:,} characters")
             yield (reading.num_rows - 1, *_fields(reading, json.loads(line)))
         except (ValueError, RecursionError) as error:
             reading.bad_row(source, number, f"no JSON object with strings ({error}); expected one a line")
@@ -131,8 +133,8 @@ def _keys(lines: pl.Series) -> list[str]:
     keys: dict[str, None] = {}
     for line in lines:
         try:
-            values = json.loads(line)
-        except ValueError:
+            values = json.loads(line) if len(line) <= MAX_VALUE else None
+        except (ValueError, RecursionError):
             continue
         if isinstance(values, dict):
             keys |= dict.fromkeys(values)

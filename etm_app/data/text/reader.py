@@ -11,21 +11,24 @@ from zipfile import BadZipFile
 import polars as pl
 from pytorch_lightning.utilities import rank_zero_info
 
+from etm_app.data.expansion import LONGEST_LINE, PIECE, ROW, bytes_of_strings, check_expansion
+from etm_app.data.parquet import check_parquet
 from etm_app.data.text.csv_reader import read_csv, read_csv_by_row, separator_of
 from etm_app.data.text.json_reader import read_json, read_json_array
 from etm_app.data.text.reading import MAX_ROWS, Format, Reading
 from etm_app.data.text.sources import (
-    PIECE,
     STDIN,
     Member,
     Source,
     decoded,
     ending,
     in_utf8,
+    is_packed,
     lines_of,
     members,
     readable_here,
     repacked,
+    size_of,
     streamed,
     text_files,
 )
@@ -106,7 +109,8 @@ class TextReader(Reading):
         total = size = rows = 0
         for frame in self._frames():
             self.num_null += frame["text"].null_count()
-            for piece in _cut(frame.with_columns(pl.col("text").fill_null(""))):
+            for cut in _cut(frame):
+                piece = cut.with_columns(pl.col("text").fill_null(""))  # now, as it copies texts that share memory
                 pending.append(piece)
                 size += int(piece["text"].str.len_bytes().sum())
                 rows += len(piece)
@@ -128,7 +132,7 @@ class TextReader(Reading):
                 continue
             yield from self._whole_files(alone)
             alone = []
-            yield from self._read(source)
+            yield from self._bounded(source)
         yield from self._whole_files(alone)
 
     def _unpacked(self) -> Iterator[tuple[Source, str | None]]:
@@ -174,7 +178,13 @@ class TextReader(Reading):
             if not readable_here(source):
                 assert not isinstance(source, Member)
                 return "\n".join(line for batch in lines_of(source) for line in self.decodable(batch, source)[1])
-            return "".join(decoded(source, self.encoding)).removeprefix("\ufeff")
+            pieces, size = list[str](), 0
+            for piece in decoded(source, self.encoding):
+                pieces.append(piece)
+                size += len(piece)
+                if size > LONGEST_LINE and is_packed(source):
+                    raise UserError(f"data.files: {source} has more than {LONGEST_LINE:,} characters; expected a text.")
+            return "".join(pieces).removeprefix("\ufeff")
         except (pl.exceptions.PolarsError, OSError, EOFError) as error:
             self.bad(str(source), f"cannot be read ({error}); expected text")
         except UserError:
@@ -182,6 +192,18 @@ class TextReader(Reading):
                 raise
             self.skipped.append(str(source))
         return None
+
+    def _bounded(self, source: Source) -> Iterator[pl.DataFrame]:
+        """The documents of one file, unless they are absurdly many or long for its size, whatever its format."""
+        size, expanded = size_of(source), 0
+        for frame in self._read(source):
+            if size is not None:
+                lengths = bytes_of_strings(frame)
+                expanded += len(frame) * ROW + int(lengths.sum())
+                check_expansion(f"data.files: {source}", expanded, size)
+                if (longest := int(lengths.to_numpy().max(initial=0))) > max(LONGEST_LINE, size):
+                    raise UserError(f"data.files: {source} has a text of {longest:,} bytes; expected shorter ones.")
+            yield frame
 
     def _read(self, source: Source) -> Iterator[pl.DataFrame]:
         """The documents of one file."""
@@ -218,13 +240,16 @@ class TextReader(Reading):
         scan = pl.scan_parquet(readable, glob="://" in str(readable))
         schema = scan.collect_schema()
         self.check_columns(schema.names(), source)
+        if isinstance(readable, Path):
+            check_parquet(readable, f"data.files: {source}", {*self.columns.values()})
         text = self.columns["text"]
         if not isinstance(schema[text], pl.String | pl.Categorical | pl.Enum):
             raise UserError(f"data.text_column: {text} of {source} holds {schema[text]}; expected strings.")
         if (time := self.columns.get("time")) is not None:
             check_time_type(schema[time], time, source)
-        for frame in streamed(scan.select(self.wanted())):
-            yield self.numbered(frame)
+        for frame in streamed(scan.select({*self.columns.values()})):
+            for piece in _cut(frame):  # before it is cast, as that copies categories, which rows share
+                yield self.numbered(piece.select(self.wanted()))
 
     def _read_excel(self, readable: Path | str, source: Source) -> Iterator[pl.DataFrame]:
         try:
@@ -259,7 +284,7 @@ class TextReader(Reading):
 
 def _cut(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """A table in pieces that are small enough to be cut into words at once, or of one row."""
-    ends = frame["text"].str.len_bytes().cum_sum().to_numpy()
+    ends = bytes_of_strings(frame).cum_sum().to_numpy()
     start = 0
     while start < len(frame):
         reached = ends[start - 1] if start else 0

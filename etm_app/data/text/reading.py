@@ -15,6 +15,7 @@ Format = Literal["txt", "csv", "tsv", "jsonl", "json", "parquet", "excel"]
 OnBadRows = Literal["error", "skip"]
 
 MAX_ROWS = 20_000  # of a batch; also how many are read at once where Python reads
+MAX_SKIPPED = 5_000_000  # of which each is remembered
 
 Row = tuple[int | str | None, ...]  # its number, and the fields that are wanted
 
@@ -92,6 +93,11 @@ class Reading:
         """
         if self.on_bad_rows == "error":
             raise UserError(f"data.files: {place}: {what}. To leave such rows out: --data.on_bad_rows skip.")
+        if len(self.skipped) == MAX_SKIPPED:
+            raise UserError(
+                f"data.on_bad_rows: skip, but {MAX_SKIPPED:,} rows were left out before {place}; expected fewer: is "
+                "it of another format?"
+            )
         self.skipped.append(place)
 
     def decodable(self, batch: Lines, source: Source) -> tuple[pl.Series, pl.Series]:

@@ -1,43 +1,44 @@
 """Files as bytes, lines and UTF-8: compressed, within archives, in any encoding, or from the standard input."""
 
-import bz2
 import codecs
-import gzip
-import lzma
 import os
 import shutil
 import sys
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import polars as pl
 
+from etm_app.data.expansion import (
+    ALWAYS_EXPANDED,
+    COMPRESSED,
+    LONGEST_LINE,
+    PIECE,
+    as_os_error,
+    check_expansion,
+    check_lines,
+    is_compressed,
+    opened,
+)
 from etm_app.errors import UserError
 
 __all__ = [
-    "PIECE", "STDIN", "UNREADABLE", "Lines", "Member", "Source", "decoded", "ending", "first_lines", "in_utf8",
-    "lines_of", "members", "not_decoded", "readable_here", "repacked", "streamed", "text_files",
+    "STDIN", "UNREADABLE", "Lines", "Member", "Source", "decoded", "ending", "first_lines", "in_utf8", "is_packed",
+    "lines_of", "members", "not_decoded", "readable_here", "repacked", "size_of", "streamed", "text_files",
 ]  # fmt: skip
 
-PIECE = 8 << 20  # bytes read at once
 HEAD = 1 << 16  # of them for the first lines
 STDIN = "-"
 UNREADABLE = "\N{REPLACEMENT CHARACTER}"
-OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-COMPRESSED = (*OPENERS, ".zst")
 MARKS = {  # the longer ones first
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
 }  # fmt: skip
-# What is decompressed to disk: so many bytes, and beyond them only so many times those that it comes from.
-ALWAYS_EXPANDED, MAX_EXPANSION = 1 << 30, 200
-MAX_LINE = 1 << 30  # bytes
 
 
 class Member(NamedTuple):
@@ -92,7 +93,7 @@ def members(archive: Path) -> list[Member]:
         raise UserError(f"data.files: {archive} cannot be read as zip ({error}); expected it whole.") from error
     if any(info.flag_bits & 1 for info in infos):
         raise UserError(f"data.files: {archive} has a password; expected none: unpack it, and name what is in it.")
-    _check_expansion(archive, sum(info.file_size for info in infos), archive.stat().st_size)
+    check_expansion(f"data.files: {archive}", sum(info.file_size for info in infos), archive.stat().st_size)
     names = sorted(info.filename for info in infos if not info.is_dir())
     return [
         Member(archive, name)
@@ -101,30 +102,29 @@ def members(archive: Path) -> list[Member]:
     ]
 
 
-def _check_expansion(source: Source, expanded: int, compressed: int) -> None:
-    if expanded > max(ALWAYS_EXPANDED, MAX_EXPANSION * compressed):
-        raise UserError(
-            f"data.files: {source} has {compressed:,} bytes and expands to {expanded:,} or more, which no text does; "
-            "if it is meant so, decompress it yourself and name the result."
-        )
+def is_packed(source: Source) -> bool:
+    """Whether a file that Python reads expands."""
+    return isinstance(source, Member) or (isinstance(source, Path) and is_compressed(source))
+
+
+def size_of(source: Source) -> int | None:
+    """Bytes of a file, or of the archive that it is in; None where there is none here."""
+    path = source.archive if isinstance(source, Member) else source
+    return path.stat().st_size if isinstance(path, Path) else None
 
 
 @contextmanager
 def _opened(source: Source) -> Iterator[BinaryIO]:
     """The bytes of a file, decompressed; what is wrong with them is an OSError or EOFError."""
-    try:
-        if isinstance(source, Member):
-            with zipfile.ZipFile(source.archive) as archive, archive.open(source.name) as file:
-                yield cast(BinaryIO, file)
-        elif source == STDIN:
-            yield _stdin()
-        else:
-            assert isinstance(source, Path)
-            opener = OPENERS.get(source.suffix.lower())
-            with opener(source) if opener else source.open("rb") as file:
-                yield file
-    except (zipfile.BadZipFile, lzma.LZMAError, zlib.error, RuntimeError, NotImplementedError) as error:
-        raise OSError(str(error)) from error
+    if isinstance(source, Member):
+        with as_os_error(), zipfile.ZipFile(source.archive) as archive, archive.open(source.name) as file:
+            yield cast(BinaryIO, file)
+    elif source == STDIN:
+        yield _stdin()
+    else:
+        assert isinstance(source, Path)
+        with opened(source, f"data.files: {source}") as of_path:
+            yield of_path
 
 
 def _stdin() -> BufferedReader:
@@ -133,14 +133,9 @@ def _stdin() -> BufferedReader:
 
 def _pieces(source: Source) -> Iterator[bytes]:
     """The bytes of a file, piece by piece, as far as it does not expand absurdly."""
-    compressed = source.stat().st_size if isinstance(source, Path) and source.suffix.lower() in OPENERS else None
-    expanded = 0
     with _opened(source) as file:
         read = _stdin().read1 if source == STDIN else file.read  # what is there, without waiting for more
         while piece := read(PIECE):
-            expanded += len(piece)
-            if compressed is not None:
-                _check_expansion(source, expanded, compressed)
             yield piece
 
 
@@ -168,7 +163,7 @@ def _encoding(source: Source, encoding: str) -> str:
 
 def readable_here(source: Source) -> bool:
     """Whether Python reads it, not Polars alone."""
-    return isinstance(source, Member) or (isinstance(source, Path) and source.suffix.lower() != ".zst")
+    return isinstance(source, Member | Path)
 
 
 def _is_utf8(encoding: str) -> bool:
@@ -195,7 +190,7 @@ def in_utf8(source: Source, encoding: str | None) -> Iterator[Path | str]:
     elif not as_it_is and source != STDIN and not readable_here(source):
         raise UserError(
             f"data.encoding: {source} cannot be read as {encoding}; expected UTF-8 there: other encodings are for "
-            "files here, not in .zst."
+            "files here."
         )
     with TemporaryDirectory() as folder:
         copy = Path(folder) / f"text{ending(source)}"
@@ -243,10 +238,15 @@ def lines_of(source: Path | str, encoding: str = "utf-8") -> Iterator[Lines]:
     Args:
         source: A file in UTF-8 that Polars can read; or the standard input, whose lines come as they are there.
         encoding: Of the standard input.
+
+    Raises:
+        UserError: A compressed file expands absurdly, or a line of it does.
     """
     if source == STDIN:
         yield from _lines_of_stdin(encoding)
         return
+    if isinstance(source, Path):
+        check_lines(source, f"data.files: {source}")
     read = 0
     lossy = False
     scan = pl.scan_lines(source, name="line", glob="://" in str(source))
@@ -292,8 +292,8 @@ def _lines_of_stdin(encoding: str) -> Iterator[Lines]:
     first, rest = 1, b""
     for piece in _with_end(pieces):
         whole, newline, rest = (rest + piece).rpartition(b"\n") if piece else (rest, rest, b"")
-        if len(rest) > MAX_LINE:
-            raise UserError(f"data.files: {STDIN}, line {first}: more than {MAX_LINE:,} bytes; expected lines.")
+        if len(rest) > LONGEST_LINE:
+            raise UserError(f"data.files: {STDIN}, line {first}: more than {LONGEST_LINE:,} bytes; expected lines.")
         if not newline:
             continue
         try:

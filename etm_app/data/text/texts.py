@@ -14,7 +14,6 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch.utils.data import DataLoader, IterableDataset
 
 from etm_app.data.batch import BowBatch
-from etm_app.data.cache import content_digest
 from etm_app.data.corpus import CorpusWriter, Excerpts
 from etm_app.data.datamodule import TimedDataModule
 from etm_app.data.splits import check_fractions, draw_splits
@@ -27,7 +26,7 @@ from etm_app.data.text.sources import STDIN, in_utf8
 from etm_app.data.text.vectorizer import Vectorizer, in_parallel
 from etm_app.data.times import said_of_times
 from etm_app.errors import UserError
-from etm_app.files import is_among
+from etm_app.files import content_digest, is_among
 
 __all__ = ["TextDataModule"]
 

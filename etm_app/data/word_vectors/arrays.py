@@ -10,12 +10,14 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from etm_app.data.expansion import check_archive
 from etm_app.data.vocabulary import read_vocab
 from etm_app.data.word_vectors.word2vec import LARGEST, Vectors, WordVector
 from etm_app.errors import UserError, reading
 
 __all__ = ["read_npz", "read_safetensors"]
 
+WORDS_AT_ONCE = 100_000  # as Python's, of which each takes some fifty bytes
 LARGEST_HEADER = 1 << 24  # bytes of JSON; that of a model with a thousand arrays has a hundred thousand
 LARGEST_TOKENIZER = 1 << 26
 TOKENIZER = "tokenizer.json"
@@ -33,15 +35,17 @@ def read_npz(path: Path, places: dict[bytes, int]) -> Vectors:
             f"model.embeddings: {path} {what}; expected an .npz with words [N], strings, and vectors [N, L], numbers."
         ),
     ):
+        check_archive(path, f"model.embeddings: {path}")
         with np.load(path, allow_pickle=False) as arrays:
             words, vectors = arrays["words"], arrays["vectors"]
         if words.dtype.kind not in "US" or vectors.dtype.kind != "f" or vectors.shape[:1] != words.shape:
             raise ValueError(f"words are {words.dtype} {words.shape}, vectors {vectors.dtype} {vectors.shape}")
         if vectors.ndim != 2 or not vectors.shape[1]:
             raise ValueError(f"vectors have the shape {vectors.shape}")
-        for row, word in enumerate(words.tolist()):
-            if (place := places.get(word if isinstance(word, bytes) else word.encode())) is not None:
-                yield WordVector(place, vectors[row].astype(np.float32))
+        for start in range(0, len(words), WORDS_AT_ONCE):
+            for row, word in enumerate(words[start : start + WORDS_AT_ONCE].tolist(), start):
+                if (place := places.get(word if isinstance(word, bytes) else word.encode())) is not None:
+                    yield WordVector(place, vectors[row].astype(np.float32))
 
 
 def read_safetensors(path: Path, places: dict[bytes, int]) -> Vectors:

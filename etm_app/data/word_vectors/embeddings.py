@@ -1,15 +1,13 @@
 """Pre-trained word vectors from files, of the words of a vocabulary alone."""
 
-import gzip
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from etm_app.data.expansion import opened
 from etm_app.data.word_vectors.arrays import read_npz, read_safetensors
 from etm_app.data.word_vectors.fasttext import FASTTEXT_MAGIC, read_fasttext
 from etm_app.data.word_vectors.keyed_vectors import PICKLE_MAGICS, read_keyed_vectors
@@ -98,7 +96,7 @@ def read_embeddings(path: Path, vocab: Sequence[str], seed: int = 0, size: int |
     vectors = np.empty((0, 0), np.float32)
     found, composed = np.zeros(len(vocab), bool), np.zeros(len(vocab), bool)
     with reading(
-        (OSError, EOFError, zlib.error),
+        (OSError, EOFError),
         lambda what: UserError(f"model.embeddings: {path} {what}; expected word vectors."),
     ):
         for place, vector, whole in _vectors(path, places):
@@ -138,13 +136,12 @@ def _vectors(path: Path, places: dict[bytes, int]) -> Vectors:
     if path.suffix == ".safetensors":
         yield from read_safetensors(path, places)
         return
-    with cast(IO[bytes], gzip.open(path)) if gzipped else path.open("rb") as file:
-        start = file.read(4)
+    with opened(path, f"model.embeddings: {path}") as file:
+        start = file.peek(4)[:4]
         mapped = (
             read_fasttext if start == FASTTEXT_MAGIC else read_keyed_vectors if start[:2] in PICKLE_MAGICS else None
         )
         if mapped is None:
-            file.seek(0)
             yield from (read_binary if name.endswith(".bin") else read_text)(path, file, places)
         elif gzipped:
             raise UserError(f"model.embeddings: {path} is packed; expected it unpacked: gunzip --keep {path}.")
