@@ -268,9 +268,10 @@ class BowCorpus:
         """
         try:
             meta = json.loads((folder / META).read_text(encoding="utf-8"))
-            if meta.pop("format_version") != FORMAT_VERSION:
+            if meta["format_version"] != FORMAT_VERSION:
                 raise ValueError("written by another version")
             _check_digests(folder, meta)
+            del meta["format_version"]
             vocab_size = meta.pop("vocab_size")
             arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in meta.pop("arrays")}
             excerpts = [arrays.pop(name) for name in EXCERPTS if name in arrays]
@@ -306,17 +307,17 @@ def _check_digests(folder: Path, meta: dict[str, Any]) -> None:
 
     Args:
         folder: With the files.
-        meta: What is written of them; the digests are taken out.
+        meta: What is written of them; what is of the files is taken out.
 
     Raises:
         ValueError: One is another.
     """
-    digests, states = meta.pop("digests"), meta.pop("states")
-    files = [*(f"{name}.npy" for name in meta["arrays"]), "vocab.txt", "documents.arrow"]
-    touched = [name for name in files if _state(folder / name) != states[name]]
-    now = {META: _digest_of(meta), **{name: content_digest(folder / name) for name in touched}}
-    if changed := [name for name, digest in now.items() if digests[name] != digest]:
-        raise ValueError(f"what is in {', '.join(changed)} is not what was written")
+    if meta.pop("digest") != _digest_of(meta):
+        raise ValueError(f"what is in {META} is not what was written")
+    for name, (size, time, digest) in meta.pop("files").items():
+        path = folder / name
+        if _state(path) != [size, time] and content_digest(path) != digest:
+            raise ValueError(f"what is in {name} is not what was written")
 
 
 def _state(path: Path) -> list[int]:
@@ -389,10 +390,9 @@ class CorpusWriter:
         (self.partial / "vocab.txt").write_bytes("".join(f"{word}\n" for word in vocab).encode("utf-8"))
         documents.write_ipc(self.partial / "documents.arrow", compression="uncompressed")
         meta = {"vocab_size": len(vocab), "arrays": list(self._arrays), **meta}
-        files = sorted(self.partial.iterdir())
-        digests = {path.name: content_digest(path) for path in files} | {META: _digest_of(meta)}
-        states = {path.name: _state(path) for path in files}
-        written = {"format_version": FORMAT_VERSION, **meta, "digests": digests, "states": states}
+        files = {path.name: [*_state(path), content_digest(path)] for path in sorted(self.partial.iterdir())}
+        meta = {"format_version": FORMAT_VERSION, **meta, "files": files}
+        written = {"digest": _digest_of(meta), **meta}
         (self.partial / META).write_text(json.dumps(written, indent=2, ensure_ascii=False), encoding="utf-8")
         if self.folder.exists():
             shutil.rmtree(self.folder)

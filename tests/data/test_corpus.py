@@ -236,9 +236,9 @@ WRONG: dict[str, Callable[[Path], None]] = {
     "another setting": rewritten(lambda meta: meta.update(source="else")),
     "a setting less": rewritten(lambda meta: meta.pop("source")),
     "an array less": rewritten(lambda meta: meta["arrays"].remove("halves")),
-    "a digest less": rewritten(lambda meta: meta["digests"].pop("counts.npy")),
-    "no digests": rewritten(lambda meta: meta.pop("digests")),
-    "digests of another kind": rewritten(lambda meta: meta.update(digests=[1])),
+    "a file less": rewritten(lambda meta: meta["files"].pop("counts.npy")),
+    "no files": rewritten(lambda meta: meta.pop("files")),
+    "files of another kind": rewritten(lambda meta: meta.update(files=[1])),
 }
 
 
