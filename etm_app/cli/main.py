@@ -142,8 +142,8 @@ class ETMCLI(LightningCLI):
             subparser.set_defaults({"data": {"class_path": _class_path(chosen.default if is_meant else NoDocuments)}})
             if is_meant and data_module is not None and {"-h", "--help"} & {*words}:
                 show_data_module(subparser, data_module)
-        # Of many trials each writes a page and a log only where that is asked for.
-        self.parser.subcommands["sweep"].set_defaults({"report.enabled": False, "trainer.logger": False})
+            if name == "sweep":  # of many trials each writes a page and a log only where that is asked for
+                subparser.set_defaults({"report.enabled": False, "trainer.logger": False})
         super().parse_arguments(parser, args)
         subcommand = self.config.subcommand
         if chosen.arguments:
@@ -343,6 +343,17 @@ class ETMCLI(LightningCLI):
         return trainer
 
 
+def _offering(subcommand: str) -> type[ETMCLI]:
+    """The command line of one subcommand: making the parsers of all the others takes five times as long as its own."""
+
+    class Offering(ETMCLI):
+        @staticmethod
+        def subcommands() -> dict[str, set[str]]:
+            return {subcommand: ETMCLI.subcommands()[subcommand]}
+
+    return Offering
+
+
 class CommandTrainer(SweepingTrainer, EmbeddingTrainer, ReportingTrainer):
     """Lightning's Trainer with what all subcommands do."""
 
@@ -431,13 +442,15 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
         The finished run, with trainer, model and datamodule.
     """
     _silence_the_expected()
-    if args is None or isinstance(args, list):
-        answer(sys.argv[1:] if args is None else args)
+    words = sys.argv[1:] if args is None else args if isinstance(args, list) else None
+    if words is not None:
+        answer(words)
+    cli = _offering(words[0]) if words and words[0] in SUBCOMMANDS else ETMCLI
     main_parser = main_parser_arguments()
     before = warnings.formatwarning, threading.excepthook
     warnings.formatwarning, threading.excepthook = _in_one_line, _not_twice
     try:
-        return ETMCLI(
+        return cli(
             ETM,
             LightningDataModule,
             trainer_class=CommandTrainer,
@@ -463,11 +476,11 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
                 "formatter_class": HelpFormatter,
                 **{
                     subcommand: {
-                        "description": description,
+                        "description": SUBCOMMANDS[subcommand],
                         "usage": f"{main_parser['prog']} {subcommand} [--config FILE] [--ARGUMENT VALUE ...]",
                         "allow_abbrev": False,  # or --model.num_topic would set num_topics without a word
                     }
-                    for subcommand, description in SUBCOMMANDS.items()
+                    for subcommand in cli.subcommands()
                 },
             },
             args=args,

@@ -108,7 +108,7 @@ def test_every_section_of_the_parsers_has_its_title(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(cli.ETMCLI, "parse_arguments", stop)
     with pytest.raises(SystemExit):
-        cli.main(["fit"])
+        cli.main({})
     for subcommand in SUBCOMMANDS:
         expected = {*SECTIONS} - NOT_OF_ALL | {*of_its_own(subcommand), "sweep"}  # one config serves fit and sweep
         hidden = {"sweep_over"} if subcommand == "sweep" else set()  # what must be null in it
