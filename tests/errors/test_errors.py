@@ -1,0 +1,64 @@
+"""Every mistake ends in exit code 2 with one or two lines that name the argument and its value; nothing is written."""
+
+import shlex
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from etm_app.cli.main import main
+from tests.errors.arguments import ARGUMENTS, CONFIGS, OWN_DATA, SUBCOMMANDS_MISSED
+from tests.errors.case import Case
+from tests.errors.counts import COUNTS, PAPER_FILES
+from tests.errors.texts import TEXTS
+
+TABLES = [SUBCOMMANDS_MISSED, ARGUMENTS, CONFIGS, OWN_DATA, TEXTS, COUNTS, PAPER_FILES]
+CASES: dict[str, Case] = {name: case for table in TABLES for name, case in table.items()}
+
+
+def test_every_case_has_a_name_of_its_own() -> None:
+    assert len(CASES) == sum(map(len, TABLES))
+
+
+@pytest.fixture(scope="session")
+def given(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, paper_dir: Path) -> Path:
+    """What the folder of every case begins with."""
+    folder = tmp_path_factory.mktemp("given")
+    shutil.copytree(paper_dir, folder / "20ng")
+    for name in ("best.ckpt", "last.ckpt"):
+        shutil.copyfile(checkpoint.with_name(name), folder / name)
+    (folder / "texts.csv").write_text("text\n" + "cats dogs\n" * 30)
+    return folder
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_mistake(
+    case: Case,
+    given: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Callable[[Callable[[], object]], str],
+) -> None:
+    here = shutil.copytree(given, tmp_path / "here")
+    monkeypatch.chdir(here)
+    monkeypatch.syspath_prepend(here)  # as `python -m` does
+    monkeypatch.setenv("HOME", str(tmp_path / "elsewhere"))  # whose cache may be written
+    case.make(here)
+    before = content_of(here, case.begins)
+    said = error(lambda: main(shlex.split(case.command)))
+    assert not [part for part in case.said if part not in said], said
+    assert content_of(here, case.begins) == before
+    for name in [name for name, module in sys.modules.items() if str(here) in str(getattr(module, "__file__", ""))]:
+        del sys.modules[name]
+
+
+def content_of(folder: Path, begins: bool) -> dict[Path, tuple[int, int]]:
+    """All that is in a folder, by size and time; not that a run has begun, where it may have."""
+    found = [path for path in folder.rglob("*") if "__pycache__" not in path.parts]
+    if begins:
+        of_run = {*folder.glob("lightning_logs/**/*"), folder / "lightning_logs"}
+        assert not [path for path in of_run if path.suffix in (".ckpt", ".csv", ".html")]
+        found = [path for path in found if path not in of_run]
+    return {path: (path.stat().st_size if path.is_file() else 0, path.lstat().st_mtime_ns) for path in found}
