@@ -6,15 +6,38 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from etm_app.cli.main import main
+from tests.conftest import run_in
 from tests.errors.arguments import ARGUMENTS, CONFIGS, OWN_DATA, SUBCOMMANDS_MISSED
 from tests.errors.case import Case
+from tests.errors.checkpoints import CHECKPOINTS
 from tests.errors.counts import COUNTS, PAPER_FILES
+from tests.errors.subcommands import EMBED, NAMES, REPORT, SEEDS, SWEEP
 from tests.errors.texts import TEXTS
+from tests.errors.vectors import DOCUMENT_VECTORS, WORD_VECTORS
+from tests.errors.writing import WRITING
 
-TABLES = [SUBCOMMANDS_MISSED, ARGUMENTS, CONFIGS, OWN_DATA, TEXTS, COUNTS, PAPER_FILES]
+TABLES = [
+    SUBCOMMANDS_MISSED,
+    ARGUMENTS,
+    CONFIGS,
+    OWN_DATA,
+    TEXTS,
+    COUNTS,
+    PAPER_FILES,
+    DOCUMENT_VECTORS,
+    WORD_VECTORS,
+    CHECKPOINTS,
+    WRITING,
+    REPORT,
+    NAMES,
+    SEEDS,
+    EMBED,
+    SWEEP,
+]
 CASES: dict[str, Case] = {name: case for table in TABLES for name, case in table.items()}
 
 
@@ -25,11 +48,14 @@ def test_every_case_has_a_name_of_its_own() -> None:
 @pytest.fixture(scope="session")
 def given(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, paper_dir: Path) -> Path:
     """What the folder of every case begins with."""
-    folder = tmp_path_factory.mktemp("given")
+    folder, vectors = tmp_path_factory.mktemp("given"), tmp_path_factory.mktemp("vectors") / "x.npy"
+    np.save(vectors, np.ones((90, 3), np.float32))
     shutil.copytree(paper_dir, folder / "20ng")
     for name in ("best.ckpt", "last.ckpt"):
         shutil.copyfile(checkpoint.with_name(name), folder / name)
     (folder / "texts.csv").write_text("text\n" + "cats dogs\n" * 30)
+    embedded = run_in(tmp_path_factory.mktemp("embedded"), paper_dir)("fit", f"--data.document_embeddings={vectors}")
+    shutil.copyfile(Path(embedded.trainer.log_dir) / "checkpoints" / "best.ckpt", folder / "embedded.ckpt")
     return folder
 
 
