@@ -99,9 +99,9 @@ class ETM(EditedModel):
         ),
         lr_scheduler: LRSchedulerCallable | None = None,
         queries: list[str] = [],  # noqa: B006 - shown by --help, never changed
-        embeddings: Path | None = None,
+        embeddings: str | Path | None = None,
         document_embeddings_size: NonNegativeInt = 0,
-        seed_topics: dict[str, list[str]] | Path | None = None,
+        seed_topics: dict[str, list[str]] | str | Path | None = None,
     ) -> None:
         sizes = {"num_topics": num_topics, "t_hidden_size": t_hidden_size, "rho_size": rho_size}
         for name, size in {**sizes, "vocab_size": vocab_size}.items():
@@ -115,7 +115,7 @@ class ETM(EditedModel):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.queries = queries
-        self.embeddings = embeddings
+        self.embeddings = None if embeddings is None else Path(embeddings)
         self.warm_start = warm_start
         self.embedding_scale = embedding_scale
         self.relevance = relevance

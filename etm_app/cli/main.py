@@ -59,7 +59,7 @@ from etm_app.cli.help import HelpFormatter, show_data_module
 from etm_app.cli.inside import let_sigterm_end_the_run
 from etm_app.cli.interrupts import Interrupted
 from etm_app.cli.parser import Parser
-from etm_app.cli.report import NoDocuments, ReportingTrainer
+from etm_app.cli.report import ReportingTrainer
 from etm_app.cli.sweep import SweepingTrainer, sweep_of
 from etm_app.data.datamodule import BowDataModule, vector_size_of
 from etm_app.data.document_vectors import check_vector_size
@@ -139,7 +139,7 @@ class ETMCLI(LightningCLI):
         data_module = chosen.default if chosen.name is None else _data_module(chosen.name)
         for name, subparser in self.parser.subcommands.items():
             is_meant = chosen.is_given or name != "report"
-            subparser.set_defaults({"data": {"class_path": _class_path(chosen.default if is_meant else NoDocuments)}})
+            subparser.set_defaults({"data": {"class_path": _class_path(chosen.default)} if is_meant else None})
             if is_meant and data_module is not None and {"-h", "--help"} & {*words}:
                 show_data_module(subparser, data_module)
             if name == "sweep":  # of many trials each writes a page and a log only where that is asked for
@@ -167,11 +167,11 @@ class ETMCLI(LightningCLI):
             model = {"model": self._trained}
             self.config = self.parser.parse_object({self.config.subcommand: model}, self.config)
 
-    def _vocab_size(self, data: LightningDataModule) -> int:
+    def _vocab_size(self, data: LightningDataModule | None) -> int:
         """The size of the data's vocabulary: of the checkpoint's where there is one and the data counts texts."""
         if isinstance(data, BowDataModule):
             check_reads_no_target(data, self._targets)  # here, as the vocabulary is the first that is computed
-        if isinstance(data, NoDocuments):
+        if data is None:
             assert self._checkpoint is not None
             size: int = hyperparameters(self._checkpoint)["vocab_size"]
             return size

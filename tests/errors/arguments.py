@@ -82,17 +82,10 @@ ARGUMENTS = {
         if not torch.cuda.is_available() and not torch.backends.mps.is_available()
     },
     "monitor that nothing logs": Case(f"fit {PLANTED} --checkpoint.monitor=val_loss", ["val_loss"], begins=True),
-    "no share": Case(f"fit {DOCSTRINGS} --data.val_fraction=1.5", ["val_fraction", "1.5"]),
     "shares of more than all": Case(
         "fit --data.files texts.csv --data.val_fraction=0.6 --data.test_fraction=0.6",
         ["val_fraction", "test_fraction", "0.6"],
     ),
-    "unknown package": Case(
-        """fit --data=DocstringsDataModule --data.packages='["nonesuch"]'""", ["packages", "nonesuch"]
-    ),
-    "no package": Case("fit --data=DocstringsDataModule --data.packages='[]'", ["packages"]),
-    "unknown stop words": Case(f"fit {DOCSTRINGS} --data.stop_words=no/file", ["stop_words", "no/file"]),
-    "no word left": Case(f"fit {DOCSTRINGS} --data.min_df=100000", ["min_df", "100000"]),
     "learning rate that is too high": Case(
         f"fit {PLANTED} --model.num_topics=4 --data.batch_size=16 --model.optimizer.lr=1e30",
         [

@@ -16,27 +16,14 @@ from tests.errors.case import Case
 from tests.errors.checkpoints import CHECKPOINTS
 from tests.errors.counts import COUNTS, PAPER_FILES
 from tests.errors.subcommands import EMBED, NAMES, REPORT, SEEDS, SWEEP
-from tests.errors.texts import TEXTS
+from tests.errors.texts import OTHER_DATA, TEXTS, TIMES, WORDS
 from tests.errors.vectors import DOCUMENT_VECTORS, WORD_VECTORS
 from tests.errors.writing import WRITING
 
 TABLES = [
-    SUBCOMMANDS_MISSED,
-    ARGUMENTS,
-    CONFIGS,
-    OWN_DATA,
-    TEXTS,
-    COUNTS,
-    PAPER_FILES,
-    DOCUMENT_VECTORS,
-    WORD_VECTORS,
-    CHECKPOINTS,
-    WRITING,
-    REPORT,
-    NAMES,
-    SEEDS,
-    EMBED,
-    SWEEP,
+    *(SUBCOMMANDS_MISSED, ARGUMENTS, CONFIGS, OWN_DATA, OTHER_DATA),
+    *(TEXTS, TIMES, WORDS, COUNTS, PAPER_FILES, DOCUMENT_VECTORS, WORD_VECTORS),
+    *(CHECKPOINTS, WRITING, REPORT, NAMES, SEEDS, EMBED, SWEEP),
 ]
 CASES: dict[str, Case] = {name: case for table in TABLES for name, case in table.items()}
 

@@ -397,6 +397,24 @@ def test_parts_with_nothing_in_them_are_said(tmp_path: Path, caplog: pytest.LogC
     assert f"{folder}: {', '.join(names)}." in caplog.text
 
 
+@pytest.mark.parametrize("format", [None, "csv"])
+def test_what_is_no_part_by_its_name_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, format: str | None
+) -> None:
+    folder = tmp_path / "counts"
+    folder.mkdir()
+    for name, word in (("part-1.csv", "x"), ("part-00000", "y")):
+        (folder / name).write_text(f"document,term,count\na,{word},1\n")
+    (folder / "_SUCCESS").touch()
+    caplog.set_level("INFO", "pytorch_lightning.utilities.rank_zero")
+    assert module(tmp_path, folder, format=format).build().vocab == ["x"]
+    assert "not read, as their names tell no csv, 1 beside 1 that are: part-00000." in caplog.text
+    caplog.clear()
+    (folder / "part-00000").rename(folder / "part-0.csv")
+    assert module(tmp_path, folder, format=format).build().vocab == ["x", "y"]
+    assert "not read" not in caplog.text
+
+
 @pytest.mark.parametrize("format", ["svmlight", "parquet"])
 def test_a_part_that_is_there_twice_is_said(tmp_path: Path, format: str) -> None:
     (tmp_path / "counts").mkdir()
