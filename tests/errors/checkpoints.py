@@ -17,7 +17,7 @@ from tests.errors.case import Case, Make, cut, in_turn, nothing, write
 from tests.paper_files import write_paper_files
 from tests.planted import VOCAB, planted_counts
 
-__all__ = ["CHECKPOINTS"]
+__all__ = ["CHECKPOINTS", "CONTENTS", "with_others"]
 
 PLANTED = "--data.data_dir 20ng"
 RUNS_CODE = {"class_path": "os.mkdir", "init_args": {"path": "pwned"}}

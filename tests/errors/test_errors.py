@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from etm_app.cli.main import main
+from etm_app.errors import UserError
+from etm_app.model import ETM
 from tests.conftest import run_in
 from tests.errors.arguments import ARGUMENTS, CONFIGS, OWN_DATA, SUBCOMMANDS_MISSED
 from tests.errors.case import Case
-from tests.errors.checkpoints import CHECKPOINTS
+from tests.errors.checkpoints import CHECKPOINTS, CONTENTS, with_others
 from tests.errors.counts import COUNTS, PAPER_FILES
 from tests.errors.subcommands import EMBED, NAMES, REPORT, SEEDS, SWEEP
 from tests.errors.texts import OTHER_DATA, TEXTS, TIMES, WORDS
@@ -65,6 +67,17 @@ def test_a_mistake(
     assert content_of(here, case.begins) == before
     for name in [name for name, module in sys.modules.items() if str(here) in str(getattr(module, "__file__", ""))]:
         del sys.modules[name]
+
+
+@pytest.mark.parametrize(("changes", "said"), CONTENTS.values(), ids=CONTENTS)
+def test_a_checkpoint_that_is_refused_is_so_from_python(
+    given: Path, tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    shutil.copyfile(given / "best.ckpt", tmp_path / "best.ckpt")
+    with_others(changes)(tmp_path)
+    with pytest.raises(UserError, match="ckpt_path") as refused:
+        ETM.load_from_checkpoint(tmp_path / "bad.ckpt")
+    assert said in str(refused.value)
 
 
 def content_of(folder: Path, begins: bool) -> dict[Path, tuple[int, int]]:

@@ -85,7 +85,7 @@ TEXTS = {
     ),
     "texts: encoding of CSV": Case(
         f"{FIT} a.csv",
-        ["a.csv, line 4002", "utf-8", "--data.encoding"],
+        ["a.csv, line 4002", "no utf-8", "cp1252", "--data.encoding"],
         write("a.csv", many(5000, 4002, "text,a", "b\xe9d,a").decode().encode("latin-1")),
     ),
     "texts: encoding of lines": Case(
