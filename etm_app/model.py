@@ -99,9 +99,10 @@ class ETM(EditedModel):
         ),
         lr_scheduler: LRSchedulerCallable | None = None,
         queries: list[str] = [],  # noqa: B006 - shown by --help, never changed
-        embeddings: str | Path | None = None,
+        # Paths may be strings, but as arguments of this type a checkpoint would be let to name files.
+        embeddings: Path | None = None,
         document_embeddings_size: NonNegativeInt = 0,
-        seed_topics: dict[str, list[str]] | str | Path | None = None,
+        seed_topics: dict[str, list[str]] | Path | None = None,
     ) -> None:
         sizes = {"num_topics": num_topics, "t_hidden_size": t_hidden_size, "rho_size": rho_size}
         for name, size in {**sizes, "vocab_size": vocab_size}.items():

@@ -96,6 +96,7 @@ def test_documents_and_model_come_first_and_the_trainer_last(shown: Callable[...
     assert len(page.splitlines()) < 550
     assert max(map(len, page.splitlines())) <= 80
     assert SUBCOMMANDS[subcommand] in " ".join(page.split())
+    assert "etm_app.cli" not in shown(subcommand, "--help")  # what cannot be named there
 
 
 def test_every_section_of_the_parsers_has_its_title(monkeypatch: pytest.MonkeyPatch) -> None:
