@@ -99,6 +99,7 @@ class ETM(EditedModel):
         ),
         lr_scheduler: LRSchedulerCallable | None = None,
         queries: list[str] = [],  # noqa: B006 - shown by --help, never changed
+        # Paths may be strings, but as arguments of this type a checkpoint would be let to name files.
         embeddings: Path | None = None,
         document_embeddings_size: NonNegativeInt = 0,
         seed_topics: dict[str, list[str]] | Path | None = None,
@@ -114,7 +115,7 @@ class ETM(EditedModel):
         self.hparams["seed_topics"] = self.seed_topics or None
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.queries = queries
-        self.embeddings = embeddings
+        self.embeddings = None if embeddings is None else Path(embeddings)
         self.warm_start = warm_start
         self.embedding_scale = embedding_scale
         self.relevance = relevance

@@ -19,7 +19,7 @@ SELDOM = 0.5  # of what chance gives
 SHOWN = 10  # unknown words named in a message
 
 
-def read_seeds(given: Mapping[str, Sequence[str]] | Path | None, num_topics: int) -> dict[str, list[str]]:
+def read_seeds(given: Mapping[str, Sequence[str]] | str | Path | None, num_topics: int) -> dict[str, list[str]]:
     """The seeds, words by name, as they are given or from a YAML file; none for None.
 
     Raises:
@@ -28,7 +28,9 @@ def read_seeds(given: Mapping[str, Sequence[str]] | Path | None, num_topics: int
     """
     if given is None:
         return {}
-    table: Mapping[Any, Any] = read_table(given.expanduser(), ARGUMENT, EXPECTED) if isinstance(given, Path) else given
+    if isinstance(given, str | Path):
+        given = read_table(Path(given).expanduser(), ARGUMENT, EXPECTED)
+    table: Mapping[Any, Any] = given
     for name, words in table.items():
         if not isinstance(words, list | tuple) or not words or not all(isinstance(word, str) for word in words):
             raise UserError(f"{ARGUMENT}: the words of {name!r:.80} are {words!r:.80}; {EXPECTED}.")

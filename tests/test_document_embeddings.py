@@ -145,30 +145,6 @@ def test_a_model_without_takes_none(plain: Path) -> None:
         model.transform(TEXTS, embeddings=VECTORS)
 
 
-MISTAKES = {
-    "none": ("embedded", None, ["none", "embeddings of 3 dimensions", "--data.document_embeddings"]),
-    "of another width": ("embedded", "wider.npy", ["4 dimensions", "embeddings of 3 dimensions", "same encoder"]),
-    "not wanted": ("plain", "x.npy", ["3 dimensions", "without document embeddings", "leave it out"]),
-}
-
-
-@pytest.mark.parametrize("subcommand", ["fit", "check", "test", "predict"])
-@pytest.mark.parametrize(("trained", "name", "parts"), MISTAKES.values(), ids=MISTAKES)
-def test_others_than_in_training_are_refused(
-    folder: Path,
-    error: Error,
-    request: pytest.FixtureRequest,
-    subcommand: str,
-    trained: str,
-    name: str | None,
-    parts: list[str],
-) -> None:
-    given = [] if name is None else [f"--data.document_embeddings={folder / name}"]
-    checkpoint: Path = request.getfixturevalue(trained)
-    said = error(lambda: run(folder, subcommand, f"--ckpt_path={checkpoint}", *given))
-    assert all(part in said for part in ("data.document_embeddings", *parts)), said
-
-
 def test_from_python_as_well(folder: Path, plain: Path) -> None:
     data = TextDataModule(str(folder / "a.csv"), document_embeddings=folder / "x.npy", cache_dir=folder / "cache")
     model = ETM.load_from_checkpoint(plain)

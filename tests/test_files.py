@@ -12,6 +12,7 @@ import pytest
 import torch
 from pytorch_lightning.plugins.io import AsyncCheckpointIO
 
+from etm_app.callbacks.run_folder import RUN_FILES
 from etm_app.cli.main import main
 from etm_app.errors import UserError
 from etm_app.files import is_among, is_same, replacing
@@ -94,6 +95,13 @@ def test_a_full_disk_leaves_the_checkpoint_of_before(
     assert str(path) in said
     assert torch.load(path, weights_only=True)["epoch"] == 0
     assert sorted(file.name for file in path.parent.iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+def test_without_a_logger_a_run_replaces_what_a_run_has_written(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    for _ in range(2):
+        run("test", f"--ckpt_path={checkpoint}", "--trainer.logger=false", f"--trainer.default_root_dir={folder}")
+    assert {path.name for path in folder.iterdir()} <= {*RUN_FILES, "checkpoints"}
 
 
 NO_ROOM = """

@@ -1,6 +1,5 @@
 """Training that goes on with other documents: what stays, what is learned, and what is said of it."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -202,20 +201,3 @@ def test_max_vocab_bounds_what_a_vocabulary_grows_to(tmp_path: Path) -> None:
     data.use(["zz", "ee"], None)
     assert data.vocab == ["zz", "ee", "bb", "cc"]  # those in most documents, the first of equals
     assert data.training_set().token_counts().tolist() == [0, 1, 2, 3]
-
-
-Error = Callable[[Callable[[], object]], str]
-
-MISTAKES: dict[str, tuple[list[str], list[str]]] = {
-    "nothing to grow": (["--data.grow_vocab=true"], ["data.grow_vocab", "no vocabulary to grow", "--ckpt_path"]),
-    "other topics": (["--ckpt_path", "--model.num_topics=5"], ["model.num_topics: 5", "trained with 4"]),
-    "another encoder": (["--ckpt_path", "--model.inference=encoder"], ["model.inference: encoder"]),
-    "another tokenizer": (["--ckpt_path", "--data.tokenizer=builtins.list"], ["data.tokenizer", "null"]),
-}
-
-
-@pytest.mark.parametrize(("args", "names"), MISTAKES.values(), ids=MISTAKES)
-def test_mistakes(folder: Path, first: Path, error: Error, args: list[str], names: list[str]) -> None:
-    args = [arg.replace("--ckpt_path", f"--ckpt_path={first}") for arg in args]
-    said = error(lambda: run(folder, "fit", f"--data.files={folder / 'second.txt'}", *args))
-    assert all(name in said for name in names), said

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,10 +74,10 @@ def choose_data(args: Sequence[str]) -> ChosenData:
     return ChosenData(name, usual, [], name is not None or bool(arguments))
 
 
-def arguments_of(data_module: type[LightningDataModule]) -> list[str]:
+@cache  # the look at a signature takes longer than all else here
+def arguments_of(data_module: type[LightningDataModule]) -> tuple[str, ...]:
     """The names of a data module's arguments, those of the classes below it included."""
-    names: list[str] = ArgumentParser().add_class_arguments(data_module, fail_untyped=False)
-    return names
+    return tuple(ArgumentParser().add_class_arguments(data_module, fail_untyped=False))
 
 
 def _data_section(config: str | None) -> Any:

@@ -60,7 +60,7 @@ from etm_app.cli.inside import let_sigterm_end_the_run
 from etm_app.cli.interrupts import Interrupted
 from etm_app.cli.memory import out_of_memory
 from etm_app.cli.parser import Parser
-from etm_app.cli.report import NoDocuments, ReportingTrainer
+from etm_app.cli.report import ReportingTrainer
 from etm_app.cli.sweep import SweepingTrainer, sweep_of
 from etm_app.data.datamodule import BowDataModule, vector_size_of
 from etm_app.data.document_vectors import check_vector_size
@@ -140,11 +140,11 @@ class ETMCLI(LightningCLI):
         data_module = chosen.default if chosen.name is None else _data_module(chosen.name)
         for name, subparser in self.parser.subcommands.items():
             is_meant = chosen.is_given or name != "report"
-            subparser.set_defaults({"data": {"class_path": _class_path(chosen.default if is_meant else NoDocuments)}})
+            subparser.set_defaults({"data": {"class_path": _class_path(chosen.default)} if is_meant else None})
             if is_meant and data_module is not None and {"-h", "--help"} & {*words}:
                 show_data_module(subparser, data_module)
-        # Of many trials each writes a page and a log only where that is asked for.
-        self.parser.subcommands["sweep"].set_defaults({"report.enabled": False, "trainer.logger": False})
+            if name == "sweep":  # of many trials each writes a page and a log only where that is asked for
+                subparser.set_defaults({"report.enabled": False, "trainer.logger": False})
         super().parse_arguments(parser, args)
         subcommand = self.config.subcommand
         if chosen.arguments:
@@ -168,11 +168,11 @@ class ETMCLI(LightningCLI):
             model = {"model": self._trained}
             self.config = self.parser.parse_object({self.config.subcommand: model}, self.config)
 
-    def _vocab_size(self, data: LightningDataModule) -> int:
+    def _vocab_size(self, data: LightningDataModule | None) -> int:
         """The size of the data's vocabulary: of the checkpoint's where there is one and the data counts texts."""
         if isinstance(data, BowDataModule):
             check_reads_no_target(data, self._targets)  # here, as the vocabulary is the first that is computed
-        if isinstance(data, NoDocuments):
+        if data is None:
             assert self._checkpoint is not None
             size: int = hyperparameters(self._checkpoint)["vocab_size"]
             return size
@@ -344,6 +344,17 @@ class ETMCLI(LightningCLI):
         return trainer
 
 
+def _offering(subcommand: str) -> type[ETMCLI]:
+    """The command line of one subcommand: making the parsers of all the others takes five times as long as its own."""
+
+    class Offering(ETMCLI):
+        @staticmethod
+        def subcommands() -> dict[str, set[str]]:
+            return {subcommand: ETMCLI.subcommands()[subcommand]}
+
+    return Offering
+
+
 class CommandTrainer(SweepingTrainer, EmbeddingTrainer, ReportingTrainer):
     """Lightning's Trainer with what all subcommands do."""
 
@@ -432,13 +443,15 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
         The finished run, with trainer, model and datamodule.
     """
     _silence_the_expected()
-    if args is None or isinstance(args, list):
-        answer(sys.argv[1:] if args is None else args)
+    words = sys.argv[1:] if args is None else args if isinstance(args, list) else None
+    if words is not None:
+        answer(words)
+    cli = _offering(words[0]) if words and words[0] in SUBCOMMANDS else ETMCLI
     main_parser = main_parser_arguments()
     before = warnings.formatwarning, threading.excepthook
     warnings.formatwarning, threading.excepthook = _in_one_line, _not_twice
     try:
-        return ETMCLI(
+        return cli(
             ETM,
             LightningDataModule,
             trainer_class=CommandTrainer,
@@ -464,11 +477,11 @@ def main(args: list[str] | dict[str, Any] | Namespace | None = None) -> ETMCLI:
                 "formatter_class": HelpFormatter,
                 **{
                     subcommand: {
-                        "description": description,
+                        "description": SUBCOMMANDS[subcommand],
                         "usage": f"{main_parser['prog']} {subcommand} [--config FILE] [--ARGUMENT VALUE ...]",
                         "allow_abbrev": False,  # or --model.num_topic would set num_topics without a word
                     }
-                    for subcommand, description in SUBCOMMANDS.items()
+                    for subcommand in cli.subcommands()
                 },
             },
             args=args,

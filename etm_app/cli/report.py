@@ -16,11 +16,7 @@ from etm_app.report.comparison import check_comparable, read_recorded
 from etm_app.report.names import read_names
 from etm_app.report.terminal import make_console, show_comparison, show_path
 
-__all__ = ["NoDocuments", "ReportingTrainer"]
-
-
-class NoDocuments(LightningDataModule):
-    """Stands for the data where `report` is given none."""
+__all__ = ["ReportingTrainer"]
 
 
 class ReportingTrainer(CheckingTrainer):
@@ -29,7 +25,7 @@ class ReportingTrainer(CheckingTrainer):
     def report_on(
         self,
         model: LightningModule,
-        datamodule: LightningDataModule,
+        datamodule: LightningDataModule | None = None,
         ckpt_path: str | Path | None = None,
         weights_only: bool | None = None,
     ) -> None:
@@ -37,7 +33,7 @@ class ReportingTrainer(CheckingTrainer):
 
         Args:
             model: A model with the arguments of this command; its weights are not looked at.
-            datamodule: The data, whose training documents are shown.
+            datamodule: The data, whose training documents are shown; none of them without it.
             ckpt_path: The checkpoint.
             weights_only: Only here so that a config that fit saved serves report as well.
 
@@ -64,7 +60,7 @@ class ReportingTrainer(CheckingTrainer):
         if vocab is not None:
             check_same_vocab(vocab, shown.vocab, shown.vocab_size)
         shown.vocab = shown.vocab or [*(vocab or map(str, range(shown.vocab_size)))]  # else called by their number
-        if not isinstance(datamodule, NoDocuments):
+        if datamodule is not None:
             shown.training_set = training_set(datamodule, shown.vocab_size)
         states = read_checkpoint(ckpt_path, type(model)).get("callbacks")
         report.write_alone(recorded, datamodule, states, path)

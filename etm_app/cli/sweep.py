@@ -1,6 +1,5 @@
 """``python -m etm_app sweep``: a fit for each number of topics and each seed, and what they come to together."""
 
-import json
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from etm_app.data.text.texts import TextDataModule
 from etm_app.errors import UserError
 from etm_app.files import content_digest, replacing
 from etm_app.model import ETM
-from etm_app.report.run import Value
+from etm_app.report.run import Value, plain
 from etm_app.report.terminal import make_console
 from etm_app.sweep.page import write_sweep_page
 from etm_app.sweep.plan import Sweep, check_sweep
@@ -170,18 +169,9 @@ def _shown(config: dict[str, Any]) -> dict[str, dict[str, Value]]:
     }
     # Where the corpus is kept and how it is read does not change a number.
     return {
-        title: {name: _plain(value) for name, value in values.items() if name not in ("cache_dir", "num_workers")}
+        title: plain({name: of for name, of in values.items() if name not in ("cache_dir", "num_workers")})
         for title, values in sections.items()
     }
-
-
-def _plain(value: Any) -> Value:
-    if isinstance(value, Value):
-        return value
-    if isinstance(value, dict) and "class_path" in value:
-        given = {name: of for name, of in value.get("init_args", {}).items() if of is not None}
-        return f"{value['class_path'].rpartition('.')[2]}({', '.join(f'{name}={of}' for name, of in given.items())})"
-    return json.dumps(value)
 
 
 def _data_digest(corpora: list[BowCorpus], config: dict[str, Any]) -> str:

@@ -72,9 +72,9 @@ class BowDataModule(LightningDataModule, ABC):
         batch_size: int = 1000,
         steps_per_epoch: int | None = 100,
         num_workers: int = 0,
-        cache_dir: Path = Path("~/.cache/etm_app"),
+        cache_dir: str | Path = Path("~/.cache/etm_app"),
         seed: int = 0,
-        document_embeddings: Path | None = None,
+        document_embeddings: str | Path | None = None,
         grow_vocab: bool = False,
     ) -> None:
         super().__init__()
@@ -88,9 +88,9 @@ class BowDataModule(LightningDataModule, ABC):
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
         self.num_workers = num_workers
-        self.cache_dir = cache_dir
+        self.cache_dir = Path(cache_dir)
         self.seed = seed
-        self.document_embeddings = document_embeddings
+        self.document_embeddings = None if document_embeddings is None else Path(document_embeddings)
         self.grow_vocab = grow_vocab
 
     @abstractmethod

@@ -29,7 +29,7 @@ def as_texts(X: Any) -> pl.Series | None:
         X: Anything.
 
     Raises:
-        UserError: It is one text, or has something among its texts that is none.
+        UserError: It is one text, or an empty sequence, or has something among its texts that is none.
     """
     if isinstance(X, str):
         raise UserError("X: one text; expected several, or a list of one: [text].")
@@ -38,6 +38,8 @@ def as_texts(X: Any) -> pl.Series | None:
     if hasattr(X, "notna"):  # Pandas says in several ways that there is none
         X = X.astype(object).where(X.notna(), None)
     given = list(X)
+    if not given:
+        raise UserError("X: no documents; expected one at least.")
     return texts_of(given, "X") if any(isinstance(text, str | None) for text in given) else None
 
 

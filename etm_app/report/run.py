@@ -35,10 +35,17 @@ class Run:
 
 
 def plain(values: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
-    """Settings as a config has them, nested ones by their dotted names; of a long list only its length."""
+    """Settings as a config has them, nested ones by their dotted names; of a long list only its length.
+
+    A class with its arguments is written as a call, ``Adam(lr=0.005)``.
+    """
     shown: dict[str, Value] = {}
     for name, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and "class_path" in value:
+            arguments = {of: given for of, given in value.get("init_args", {}).items() if given is not None}
+            called = ", ".join(f"{of}={given}" for of, given in arguments.items())
+            value = f"{value['class_path'].rpartition('.')[2]}({called})"
+        elif isinstance(value, Mapping):
             shown |= plain(value, f"{prefix}{name}.")
             continue
         if isinstance(value, list | tuple):

@@ -96,18 +96,6 @@ def test_the_file_goes_where_it_is_wanted_and_nothing_else_stays(tmp_path: Path,
         assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("name", ["theta.xlsx", "theta"])
-def test_other_formats_are_refused(tmp_path: Path, model: ETM, name: str) -> None:
-    with pytest.raises(UserError, match=rf"prediction\.path.*{name}.*\.parquet"):
-        predict(model, Labelled(), tmp_path, tmp_path / name)
-
-
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, model: ETM) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"prediction\.path.*file"):
-        predict(model, Labelled(), tmp_path, tmp_path / "file" / "theta.parquet")
-
-
 @pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])
 def test_only_a_table_of_ours_is_replaced(tmp_path: Path, model: ETM, ending: str) -> None:
     path = tmp_path / f"theta{ending}"

@@ -91,17 +91,6 @@ def test_the_checkpoint_keeps_plain_values(checkpoint: Path) -> None:
     json.dumps(state)
 
 
-def test_a_folder_that_cannot_be_made_is_told_before_anything_is_computed(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(SystemExit) as exit:
-        run("fit", f"--report.path={tmp_path / 'file' / 'report.html'}")
-    assert exit.value.code == 2
-    assert re.match(r"error: report\.path: cannot write to .*expected", capsys.readouterr().err.splitlines()[-1])
-    assert not list(tmp_path.rglob("*.ckpt"))
-
-
 def test_warnings_are_shown_and_a_model_is_described_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import etm_app.callbacks.report as module
 

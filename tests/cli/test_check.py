@@ -124,13 +124,6 @@ def test_a_saved_config_serves_check(trained: ETMCLI, check: Callable[..., str],
     assert "Training" in check(f"--ckpt_path={checkpoint}")
 
 
-def test_a_checkpoint_of_another_vocabulary_is_refused(run: Run, checkpoint: Path, capsys: Out) -> None:
-    with pytest.raises(SystemExit) as stop:
-        run("check", "--data=SyntheticDataModule", "--data.num_words=48", f"--ckpt_path={checkpoint}")
-    assert stop.value.code == 2
-    assert "another vocabulary" in capsys.readouterr().err
-
-
 def test_check_of_a_module_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Out) -> None:
     (tmp_path / "own_checked.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
@@ -149,19 +142,6 @@ def test_the_times_of_documents_are_told(tmp_path: Path, capsys: Out) -> None:
         main(["check", "--data=TextDataModule", *where, *chosen, "--data.max_df=1.0", *SMALL])
         shown = capsys.readouterr().out
         assert f"Time: 2000-01-01 to 2002-01-01 (UTC); 1 of 60 documents have no time; {said}" in shown
-
-
-def test_mistakes_are_those_of_fit(run: Run, tmp_path: Path, capsys: Out) -> None:
-    for args, name in (
-        (["--data.num_topics=3"], "num_topics"),
-        (["--model.num_topics=0"], "num_topics"),
-        (["--data=CountsDataModule", f"--data.path={tmp_path / 'none'}"], "data.path"),
-        (["--ckpt_path=last"], "ckpt_path"),
-    ):
-        with pytest.raises(SystemExit) as stop:
-            run("check", *args)
-        assert stop.value.code == 2
-        assert name in capsys.readouterr().err
 
 
 # What is warned of, each thing alone.

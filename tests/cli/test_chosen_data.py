@@ -1,7 +1,6 @@
 """Which data module a command line means."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,6 @@ from hypothesis import strategies as st
 from etm_app.cli.chosen_data import DATA_MODULES, arguments_of, choose_data
 from etm_app.cli.main import main
 from tests.conftest import SMALL
-
-Error = Callable[[Callable[[], object]], str]
 
 MEANT: dict[str, tuple[list[str], dict[str, object] | None]] = {
     "TextDataModule": (["--data.files=new.csv", "--data.text_column", "review"], {"files": "new.csv"}),
@@ -100,8 +97,3 @@ def test_the_likeliest_first_command(
     best = Path(fitted.trainer.log_dir) / "checkpoints" / "best.ckpt"
     main(["predict", *mine, *where, *SMALL, f"--ckpt_path={best}", f"--prediction.path={tmp_path / 'theta.csv'}"])
     assert re.search(r"theta of 200 documents", capsys.readouterr().out)
-
-
-def test_a_checkpoint_needs_no_data_to_be_named(checkpoint: Path, error: Error) -> None:
-    """The default is meant, as in fit: what is refused is what is wrong."""
-    assert "model.num_topics: 7" in error(lambda: main(["test", f"--ckpt_path={checkpoint}", "--model.num_topics=7"]))

@@ -570,19 +570,6 @@ def test_a_reference_corpus_from_fit_to_its_saved_config(run: Run, paper_dir: Pa
     assert not any("reference" in name for name in values_of(run("test", best)))
 
 
-def test_a_reference_that_is_not_there_ends_the_run_before_it_begins(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    half = tmp_path / "half"
-    half.mkdir()
-    (half / "vocab.pkl").write_bytes(b"")
-    with pytest.raises(SystemExit) as stop:
-        run("fit", *reference(half, tmp_path))
-    assert stop.value.code == 2
-    assert str(half) in capsys.readouterr().err
-    assert not list((tmp_path / "runs").rglob("*.ckpt"))
-
-
 @pytest.mark.parametrize(("wanted", "drawn"), [("null", False), ("true", True), ("false", False)])
 def test_progress_is_drawn_where_it_is_wanted(
     run: Run, capsys: pytest.CaptureFixture[str], wanted: str, drawn: bool

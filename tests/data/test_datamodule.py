@@ -1,8 +1,10 @@
 from itertools import chain
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,10 +12,14 @@ from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, DistributedSampler, SequentialSampler, TensorDataset
 
 from etm_app.data.corpus import SPLITS, BowCorpus
+from etm_app.data.counts.counts import CountsDataModule
 from etm_app.data.datamodule import BowDataModule, training_set
+from etm_app.data.text.newsgroups import NewsgroupsDataModule
+from etm_app.data.text.texts import TextDataModule
 from etm_app.errors import UserError
+from etm_app.model import ETM
 from tests.planted import SPLITS as PLANTED_SPLITS
-from tests.planted import PlantedDataModule, planted_counts
+from tests.planted import VOCAB, PlantedDataModule, planted_counts
 from tests.reference import dense
 
 
@@ -64,6 +70,29 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path) -> None:  # type: ign
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"cache_dir.*file"):
         Counted(cache_dir=tmp_path / "file").corpus  # noqa: B018
+
+
+def test_paths_may_be_strings_and_files_paths(tmp_path: Path, paper_dir: Path) -> None:
+    np.save(vectors := tmp_path / "x.npy", np.ones((90, 3), np.float32))
+    (tmp_path / "a.txt").write_text("cats dogs\n" * 9)
+    options = {"cache_dir": str(tmp_path / "cache"), "document_embeddings": str(vectors)}
+    made = [NewsgroupsDataModule(str(paper_dir), **options), CountsDataModule(str(paper_dir), **options)]
+    assert [data.corpus.vocab for data in made] == [VOCAB, VOCAB]
+    assert made[0].document_embeddings_size == 3
+    words, counts = tmp_path / "words.txt", tmp_path / "counts.npz"
+    words.write_text("a\nb\n")
+    sp.save_npz(counts, sp.csr_array(np.ones((4, 2))))
+    (tmp_path / "documents.csv").write_text("document\n" + "".join(f"{row}\n" for row in range(4)))
+    named = {"vocab": str(words), "documents": str(tmp_path / "documents.csv"), "cache_dir": str(tmp_path / "cache")}
+    assert CountsDataModule(str(counts), **named).corpus.vocab == ["a", "b"]
+    other = {"val_path": str(counts), "test_path": str(counts), "vocab": str(words), "cache_dir": str(tmp_path)}
+    assert len(CountsDataModule(str(counts), **other).corpus) == 12
+    for files in (tmp_path / "a.txt", [tmp_path / "a.txt"]):
+        texts = TextDataModule(files, min_df=1, max_df=1.0, cache_dir=str(tmp_path / "cache"))
+        assert texts.corpus.vocab == ["cats", "dogs"]
+    (tmp_path / "seeds.yaml").write_text("some: [a00]")
+    model = ETM(48, 4, embeddings=str(vectors), seed_topics=str(tmp_path / "seeds.yaml"))
+    assert (model.embeddings, model.seed_topics) == (vectors, {"some": ["a00"]})
 
 
 def test_without_a_key_nothing_is_kept(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -18,7 +18,6 @@ from etm_app.data import document_vectors
 from etm_app.data.batch import BowBatch
 from etm_app.data.corpus import BowCorpus, BowDataset
 from etm_app.data.counts.counts import CountsDataModule
-from etm_app.data.datamodule import BowDataModule
 from etm_app.data.digest import documents_digest
 from etm_app.data.document_vectors import DocumentVectors, VectorFile, as_vectors
 from etm_app.data.resident import ResidentDataset
@@ -311,95 +310,6 @@ def spoiled(row: int, value: float, dtype: Any = np.float32) -> NDArray[Any]:
     vectors = V.astype(dtype)
     vectors[row, 1] = value
     return vectors
-
-
-MISTAKES: dict[str, tuple[str, Callable[[Path], object], list[str]]] = {
-    "no file": ("x.npy", lambda path: None, ["there is no file", "x.npy"]),
-    "a folder": ("x.npy", Path.mkdir, ["there is no file"]),
-    "another ending": ("x.csv", lambda path: path.write_text("1,2"), ["ends in .csv", ".npy"]),
-    "damaged .npy": ("x.npy", lambda path: path.write_bytes(b"\x93NUMPY\x01\x00v\x00{"), ["cannot be read"]),
-    "cut .npy": (
-        "x.npy",
-        lambda path: [np.save(path, V), path.write_bytes(path.read_bytes()[:-40])],
-        ["cannot be read", "x.npy"],
-    ),
-    "empty .npy": ("x.npy", Path.touch, ["cannot be read"]),
-    "no .npy": ("x.npy", lambda path: path.write_text("0.1 0.2\n" * 20), ["cannot be read"]),
-    "larger than the file": (
-        "x.npy",
-        lambda path: [np.save(path, V), path.write_bytes(path.read_bytes().replace(b"(20, 3)", b"(2000000, 3)", 1))],
-        ["cannot be read"],
-    ),
-    "objects": ("x.npy", array(np.array([[None, 1.0]] * 20, object)), ["cannot be read", "x.npy"]),
-    "whole numbers": ("x.npy", array(np.ones((20, 3), int)), ["int64", "[20, 3]", "floating-point"]),
-    "one dimension": ("x.npy", array(np.ones(20)), ["[20]", "[documents, dimensions]"]),
-    "three dimensions": ("x.npy", array(np.ones((20, 1, 3))), ["[20, 1, 3]", "[documents, dimensions]"]),
-    "no width": ("x.npy", array(np.ones((20, 0))), ["20 vectors of 0 dimensions"]),
-    "no row": ("x.npy", array(np.ones((0, 3))), ["0 vectors of 3 dimensions"]),
-    "a row too few": ("x.npy", array(V[1:]), ["19 rows for 20 records", "in the order of the input"]),
-    "a row too many": ("x.npy", array(vectors_for(21)), ["21 rows for 20 records"]),
-    "NaN": ("x.npy", array(spoiled(7, np.nan)), ["1 rows with", "NaN", "row 7 (from 0)"]),
-    "infinite": ("x.npy", array(spoiled(0, -np.inf)), ["infinite", "row 0 (from 0)"]),
-    "beyond single precision": ("x.npy", array(spoiled(3, 1e300, float)), ["row 3", "single precision"]),
-    "damaged header": (
-        "x.npy",
-        lambda path: [np.save(path, V), path.write_bytes(path.read_bytes().replace(b"), }", b"((({", 1))],
-        ["cannot be read"],
-    ),
-    "damaged Parquet": ("x.parquet", lambda path: path.write_bytes(b"PAR1 nothing PAR1"), ["cannot be read"]),
-    "cut Parquet": (
-        "x.parquet",
-        lambda path: [named(embedding=LISTS)(path), path.write_bytes(path.read_bytes()[:-9])],
-        ["cannot be read", "x.parquet"],
-    ),
-    "no vectors": ("x.parquet", named(vector=LISTS), ["the columns id, vector", "'embedding'", "'dim_0'"]),
-    "words for vectors": ("x.parquet", named(embedding=["a"] * 20), ["String in 'embedding'"]),
-    "lists of words": ("x.parquet", named(embedding=[["a"]] * 20), ["List(String) in 'embedding'"]),
-    "a dimension missing": ("x.parquet", named(dim_0=V[:, 0], dim_2=V[:, 1]), ["'dim_2' but no 'dim_1'"]),
-    "words for a dimension": ("x.parquet", named(dim_0=V[:, 0], dim_1=["a"] * 20), ["String in 'dim_1'"]),
-    "lists of other lengths": (
-        "x.parquet",
-        named(embedding=[*LISTS[:5], [1.0], *LISTS[6:]]),
-        ["1 dimensions in row 5", "3 in the first"],
-    ),
-    "a list missing": ("x.parquet", named(embedding=[*LISTS[:5], None, *LISTS[6:]]), ["0 dimensions in row 5"]),
-    "empty lists": ("x.parquet", named(embedding=pl.Series([[]] * 20, dtype=pl.List(pl.Float32))), ["0 dimensions"]),
-    "no list": ("x.parquet", named(embedding=pl.Series([], dtype=pl.List(pl.Float32))), ["0 vectors"]),
-    "a number missing": (
-        "x.parquet",
-        named(dim_0=[*V[:19, 0].tolist(), None]),
-        ["1 rows with numbers that are missing", "row 19"],
-    ),
-    "names missing": ("x.parquet", named(embedding=LISTS[:17]), ["no vector for 3 of 20", "'n17' and 'n18' for two"]),
-    "a name missing": ("x.parquet", named(embedding=LISTS[:19]), ["no vector for 1 of 20", "'n19' for one"]),
-    "names twice": (
-        "x.parquet",
-        lambda path: pl.DataFrame({"id": ["n0", *[f"n{row}" for row in range(19)]], **as_lists(V)}).write_parquet(path),
-        ["1 names more than once in 'id'", "'n0'"],
-    ),
-    "rows without a name": (
-        "x.parquet",
-        lambda path: pl.DataFrame({"id": [None, *[f"n{row}" for row in range(19)]], **as_lists(V)}).write_parquet(path),
-        ["1 rows without a name in 'id'"],
-    ),
-    "Parquet in order, a row too few": (
-        "x.parquet",
-        lambda path: pl.DataFrame(as_lists(V[:19])).write_parquet(path),
-        ["19 rows for 20 records"],
-    ),
-}
-
-
-@pytest.mark.parametrize(("name", "make", "said"), MISTAKES.values(), ids=MISTAKES)
-def test_mistakes(tmp_path: Path, name: str, make: Callable[[Path], object], said: list[str]) -> None:
-    write_texts(tmp_path / "a.csv", 20)
-    make(tmp_path / name)
-    data: BowDataModule = text_module(tmp_path, id_column="name", document_embeddings=tmp_path / name)
-    with pytest.raises(UserError, match=r"^data\.document_embeddings: .*expected.*\.$") as mistake:
-        _ = data.corpus
-    message = str(mistake.value)
-    assert "\n" not in message
-    assert all(part in message for part in said), message
 
 
 GIVEN: dict[str, tuple[Any, int, list[str]]] = {

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import chisquare
 
-from etm_app import SyntheticDataModule, UserError
+from etm_app import SyntheticDataModule
 from etm_app.cli.main import main
 from etm_app.data import synthetic
 from etm_app.data.corpus import ARRAYS, BowCorpus, CorpusWriter
@@ -186,24 +186,6 @@ def test_memory_does_not_grow_with_the_documents(tmp_path: Path, monkeypatch: py
 
     peak(10_000)  # imports, of the progress bar too
     assert peak(20_000) < 1.1 * peak(5_000)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"num_documents": 0}, "data.num_documents: 0; expected a whole number from 1"),
-        ({"num_words": 0}, "data.num_words: 0"),
-        ({"planted_topics": -1}, "data.planted_topics: -1"),
-        ({"document_length": 0}, "data.document_length: 0"),
-        ({"theta_scale": -1.0}, r"data.theta_scale: -1\.0; expected a number from 0 to 100"),
-        ({"beta_scale": float("inf")}, "data.beta_scale: inf"),
-        ({"zipf_exponent": float("nan")}, "data.zipf_exponent: nan"),
-        ({"val_fraction": 0.6, "test_fraction": 0.6}, "data.val_fraction"),
-    ],
-)
-def test_mistakes_are_named(tmp_path: Path, arguments: dict[str, float], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        module(tmp_path, **arguments)
 
 
 def test_training_recovers_the_planted_topics(tmp_path: Path) -> None:

@@ -377,6 +377,7 @@ WRONG: dict[str, tuple[dict[str, Any], Any, str]] = {
     "batch": ({"batch_size": 0}, [[1]], "batch_size: 0"),
     "validation": ({"validation_fraction": 1.0}, [[1]], "validation_fraction: 1.0"),
     "one text": ({}, "a text", "X: one text"),
+    "no texts": ({}, [], "X: no documents; expected one at least"),
     "a number among texts": ({}, ["a text", 1.5], "X: text 1 is a float"),
     "fractions": ({}, [[0.5, 1]], "whole numbers"),
     "nothing counted": ({}, [[0, 0], [0, 0]], "X: none of 2 documents has a word"),
@@ -392,6 +393,8 @@ def test_mistakes(arguments: dict[str, Any], x: Any, says: str) -> None:
 def test_texts_for_a_model_of_counts(of_counts: ETMTopics) -> None:
     with pytest.raises(UserError, match=r"X: texts, but the model was fitted on counts; .* \[documents, 48\]"):
         of_counts.transform(["a text"])
+    with pytest.raises(UserError, match="X: no documents"):
+        of_counts.transform([])
     with pytest.raises(UserError, match="feature_names: 1 for 48"):
         of_counts.top_words(3, ["a"])
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from etm_app.data.corpus import EXCERPT_LENGTH, SPLITS, BowDataset
 from etm_app.report.content import BARS, LAMBDA_STEPS, describe, describe_corpus
+from etm_app.report.run import plain
 from etm_app.report.survey import survey
 from tests.planted import VOCAB, PlantedDataModule, planted_counts
 from tests.report.models import corpus_of, hostile, random_model
@@ -200,3 +201,17 @@ def test_tokens_are_counted_over_any_chunks(num_documents: int, chunk: int, seed
         figures = describe_corpus(corpus)
     assert sum(split["tokens"] for split in figures["splits"]) == counts.sum()
     assert sum(split["empty"] for split in figures["splits"]) == (counts.sum(axis=1) == 0).sum()
+
+
+def test_settings_are_shown_as_they_are_given() -> None:
+    optimizer = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.1, "fused": None}}
+    given = {
+        "relevance": 0.6,
+        "optimizer": optimizer,
+        "none": None,
+        "of": {"a": 1, "b": ["x", "y"]},
+        "many": [*range(99)],
+    }
+    assert plain(given) == {
+        "relevance": 0.6, "optimizer": "Adam(lr=0.1)", "none": None, "of.a": 1, "of.b": "x, y", "many": "99 of them",
+    }  # fmt: skip

@@ -1,9 +1,7 @@
 from pathlib import Path
 
-import pytest
 import torch
 
-from etm_app.errors import UserError
 from etm_app.model import ETM
 from etm_app.report.names import read_names
 from etm_app.report.tables import Topic, write_topics
@@ -27,32 +25,6 @@ def test_the_table_of_a_run_gives_the_names_that_were_given(tmp_path: Path) -> N
     model.given_names = given
     write_topics(topics_of(model), tmp_path)
     assert read_names(tmp_path / "topics_wide.csv", 6, "topics.names") == given
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("names.csv", "topic,name\n4,fruit\n", "topic 4; expected a number from 0 to 3"),
-        ("names.csv", "topic,name\n1.5,fruit\n", "topic '1.5'"),
-        ("names.csv", "topic,name\n1,fruit\n1,citrus\n", "names topic 1 twice"),
-        ("names.csv", "topic,name\n1,fruit\n2,fruit\n", "'fruit' is the name of topics 1 and 2"),
-        ("names.csv", "number,name\n1,fruit\n", "has the columns 'number', 'name'"),
-        ("names.csv", '"a\nb"\n1\n', r"has the columns 'a\nb'"),
-        ("names.csv", "", "cannot be read"),
-        ("names.yaml", "1: fruit\n1: citrus\n", "'1' twice"),
-        ("names.yaml", "1: [fruit]\n", "topic 1 is ['fruit']"),
-        ("names.yaml", "{1: fruit", "cannot be read"),
-        ("names.yaml", "fruit", "is no table"),
-        ("missing.yaml", None, "cannot be read"),
-    ],
-)
-def test_files_that_are_no_names(tmp_path: Path, name: str, content: str | None, said: str) -> None:
-    if content is not None:
-        (tmp_path / name).write_text(content)
-    with pytest.raises(UserError, match=r"topics\.names") as refused:
-        read_names(tmp_path / name, 4, "topics.names")
-    assert said in str(refused.value)
-    assert "\n" not in str(refused.value)
 
 
 def test_yaml_names_topics_by_number(tmp_path: Path) -> None:

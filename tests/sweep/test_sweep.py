@@ -309,52 +309,6 @@ def test_a_killed_sweep_goes_on_where_it_stopped(sweeps: Sweeps, tmp_path: Path)
     assert pl.read_csv(sweeps.folder / "sweep_topics.csv").equals(resumed[1])
 
 
-WRONG: dict[str, tuple[list[str], list[str]]] = {
-    "no numbers": (["--sweep.num_topics=[]"], ["sweep.num_topics", "an empty list", "[1, 2]"]),
-    "no seeds": (["--sweep.seeds=[]"], ["sweep.seeds", "an empty list"]),
-    "a number twice": (["--sweep.num_topics=[5, 3, 5]"], ["sweep.num_topics", "5 more than once"]),
-    "a seed twice": (["--sweep.seeds=[1, 1]"], ["sweep.seeds", "1 more than once"]),
-    "no topics": (["--sweep.num_topics=[0, 5]"], ["sweep.num_topics", "0"]),
-    "a negative seed": (["--sweep.seeds=[-1]"], ["sweep.seeds", "-1"]),
-    "a seed too large": (["--sweep.seeds=[4294967296]"], ["sweep.seeds: 4294967296", "4294967295"]),
-    "no list": (["--sweep.num_topics=many"], ["sweep.num_topics", "many"]),
-    "a name misspelt": (["--sweep.num_topic=[5]"], ["--sweep.num_topic", "Did you mean --sweep.num_topics?"]),
-    "a checkpoint": (["--ckpt_path=best.ckpt"], ["ckpt_path: best.ckpt", "null"]),
-    "a logger of one's own": (
-        ["--trainer.logger=CSVLogger", "--trainer.logger.save_dir=logs"],
-        ["trainer.logger", "--trainer.logger false"],
-    ),
-}
-
-
-@pytest.mark.parametrize(("args", "names"), WRONG.values(), ids=WRONG)
-def test_wrong_arguments(sweeps: Sweeps, error: Error, args: list[str], names: list[str]) -> None:
-    said = error(lambda: sweeps(*args))
-    assert all(name in said for name in names), said
-    assert not sweeps.trained
-    assert not sweeps.folder.exists()
-
-
-@pytest.mark.parametrize("content", ["a text", "a database of Optuna", "a broken database", "a file"])
-def test_a_folder_of_somebody_else_is_kept(sweeps: Sweeps, error: Error, content: str) -> None:
-    import optuna
-
-    if content != "a file":
-        sweeps.folder.mkdir()
-    path = sweeps.folder / {"a text": "mine.txt", "a file": ""}.get(content, "sweep.db")
-    if content == "a database of Optuna":
-        storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
-        optuna.create_study(storage=storage, study_name="my own")
-        storage.engine.dispose()
-    else:
-        path.write_text("mine")
-    before = path.read_bytes()
-    said = error(sweeps)
-    assert f"sweep.folder: {sweeps.folder}" in said
-    assert not sweeps.trained
-    assert path.read_bytes() == before
-
-
 def test_a_folder_in_use_is_left_alone(sweeps: Sweeps, error: Error) -> None:
     sweeps.folder.mkdir()
     with FileLock(sweeps.folder / ".lock"):
@@ -367,23 +321,6 @@ def test_a_folder_of_any_name(sweeps: Sweeps, tmp_path: Path) -> None:
     one = ("--sweep.num_topics=[2]", "--sweep.seeds=[1]")
     assert len(sweeps(*one)) == 1
     assert sweeps(*one) == []
-
-
-def test_no_trial_writes_among_the_documents(sweeps: Sweeps, tmp_path: Path, error: Error) -> None:
-    (tmp_path / "texts").mkdir()
-    (tmp_path / "texts" / "a.txt").write_text("cats and dogs")
-    sweeps.folder = tmp_path / "texts" / "sweep"
-    said = error(lambda: main(["sweep", f"--data.files={tmp_path / 'texts'}", f"--sweep.folder={sweeps.folder}"]))
-    assert f"sweep.folder: {sweeps.folder} is, or would be, among the files" in said
-    assert not sweeps.folder.exists()
-
-
-def test_documents_to_compare_on_are_needed(sweeps: Sweeps, tmp_path: Path, error: Error) -> None:
-    x = planted_counts()
-    parts = {"tr": x, "va": x[:0], "ts": x[:0]}
-    sweeps.data_dir = write_paper_files(tmp_path / "paper", parts, VOCAB)
-    assert "no validation and no test documents" in error(sweeps)
-    assert not sweeps.trained
 
 
 def test_without_validation_documents_test_documents_are_compared(sweeps: Sweeps, tmp_path: Path, capsys: Said) -> None:

@@ -74,12 +74,12 @@ class CountsDataModule(TimedDataModule):
 
     def __init__(
         self,
-        path: Path,
+        path: str | Path,
         format: Format | None = None,
-        vocab: Path | None = None,
-        val_path: Path | None = None,
-        test_path: Path | None = None,
-        documents: Path | None = None,
+        vocab: str | Path | None = None,
+        val_path: str | Path | None = None,
+        test_path: str | Path | None = None,
+        documents: str | Path | None = None,
         document_column: str = "document",
         term_column: str = "term",
         count_column: str = "count",
@@ -96,12 +96,10 @@ class CountsDataModule(TimedDataModule):
             raise UserError(
                 f"data.time_column: {self.time_column}, but no table of documents; expected one: --data.documents."
             )
-        self.path = path
+        self.path = Path(path)
         self.format = format
-        self.vocab_path = vocab
-        self.val_path = val_path
-        self.test_path = test_path
-        self.documents = documents
+        named = (None if of is None else Path(of) for of in (vocab, val_path, test_path, documents))
+        self.vocab_path, self.val_path, self.test_path, self.documents = named
         self.columns = (document_column, term_column, count_column)
         self.id_columns = (document_column, "id")
         self.first_word = first_word
@@ -115,7 +113,7 @@ class CountsDataModule(TimedDataModule):
 
     def cache_key(self) -> dict[str, Any]:
         """The content of all files, and the arguments."""
-        format, sources = self._files()
+        format, sources, _ = self._files()
         key: dict[str, Any] = {
             "format": format,
             "files": {split: [[file.name, content_digest(file)] for file in files] for split, files in sources.items()},
@@ -142,12 +140,17 @@ class CountsDataModule(TimedDataModule):
 
     def write(self, folder: Path) -> None:
         """Read the counts piece by piece, and write them into a folder."""
-        format, files = self._files()
+        format, files, others = self._files()
         rank_zero_info(f"Corpus: reading counts from {self.path}; once, they are kept.")
         if format == "mat":
             draw = (self.val_fraction, self.test_fraction, self.seed)
             read_paper_files(paper_files_of(files["train"], self.path, self.vocab_path), draw).save(folder)
             return
+        if others:
+            rank_zero_info(
+                f"Corpus: files that are not read, as their names tell no {format}, {len(others):,} beside "
+                f"{sum(map(len, files.values())):,} that are: {_some(others)}."
+            )
         table = self._document_table(format)
         parts = []
         with CorpusWriter(folder) as writer:
@@ -180,10 +183,10 @@ class CountsDataModule(TimedDataModule):
                 del report["tokens"], report["unknown_tokens"]
             writer.finish(vocab, self._documents(parts, table), {"source": str(self.path), **report})
 
-    def _files(self) -> tuple[Format, dict[str, list[Path]]]:
-        """The format, and the files of each split; of train are also those that are split by fractions."""
+    def _files(self) -> tuple[Format, dict[str, list[Path]], list[Path]]:
+        """The format, the files of each split, and others among them; of train are also those that fractions split."""
         beside = (self.vocab_path, self.documents)
-        format, files = find_counts(self.path, "data.path", self.format, *beside)
+        format, files, others = find_counts(self.path, "data.path", self.format, *beside)
         sources = {"train": files}
         for split, path in (("val", self.val_path), ("test", self.test_path)):
             if path is not None:
@@ -192,13 +195,14 @@ class CountsDataModule(TimedDataModule):
                         f"data.{split}_path: {path}, beside the paper's files in {self.path}; expected none: "
                         f"name the {split} documents' files like the others, as their part {split[0]}*."
                     )
-                sources[split] = find_counts(path, f"data.{split}_path", format, *beside)[1]
+                _, sources[split], more = find_counts(path, f"data.{split}_path", format, *beside)
+                others += more
         if self.documents and (format == "mat" or len(sources) > 1):
             raise UserError(
                 f"data.documents: {self.documents} beside counts in several parts with splits of their own; expected "
                 "one path with all counts, and the column split in the table."
             )
-        return format, sources
+        return format, sources, others
 
     def _sources(
         self, format: Format, files: dict[str, list[Path]], table: pl.DataFrame | None
@@ -345,13 +349,16 @@ def _words_of_both(vocab: list[str], known: list[str] | None, grow: bool) -> lis
     return [*known, *(word for word in vocab if grow and word not in had)]
 
 
+def _some(paths: Sequence[Path]) -> str:
+    return ", ".join([*(path.name for path in paths[:3]), *["…"] * (len(paths) > 3)])
+
+
 def _say_of_parts(source: CountFile) -> None:
     """What is odd about files that a job has left."""
     if source.empty:
-        names = [path.name for path in source.empty[:3]] + ["…"] * (len(source.empty) > 3)
         rank_zero_info(
             f"Corpus: files without a document, {len(source.empty):,} of {len(source.files):,} in {source.where}: "
-            f"{', '.join(names)}."
+            f"{_some(source.empty)}."
         )
     if copies := copies_among([path for path in source.files if path not in source.empty]):
         copy, path = next(iter(copies.items()))

@@ -36,8 +36,8 @@ def format_of(path: Path) -> Format | None:
 
 def find_counts(
     path: Path, argument: str, format: Format | None, vocab: Path | None, documents: Path | None
-) -> tuple[Format, list[Path]]:
-    """The files of counts that a path names, and their format.
+) -> tuple[Format, list[Path], list[Path]]:
+    """The format of the counts that a path names, their files, and those beside them that are taken for something else.
 
     Args:
         path: A file, a folder or a pattern.
@@ -55,9 +55,9 @@ def find_counts(
     else:
         root = path if path.is_dir() else _without_pattern(path)
         found = sorted(root.glob("**/*" if path.is_dir() else str(path.relative_to(root))))
-        others = [other.expanduser() for other in (vocab, documents) if other]
+        named = [of.expanduser() for of in (vocab, documents) if of]
         files = [file for file in found if file.is_file() and not _is_hidden(file.relative_to(root))]
-        files = [file for file in files if not any(is_same(file, other) for other in others)]
+        files = [file for file in files if not any(is_same(file, of) for of in named)]
         _check_finished({root, *(file.parent for file in files)}, argument)
     if not files:
         raise UserError(
@@ -65,7 +65,7 @@ def find_counts(
             "counts: a file, a folder, or a pattern such as 'counts/part-*.parquet'."
         )
     own = {file: format_of(file) for file in files}
-    untold: list[Path] = []
+    others: list[Path] = []
     if format is None:
         formats = dict.fromkeys(format for format in own.values() if format is not None)
         if len(formats) != 1:
@@ -75,11 +75,12 @@ def find_counts(
                 f"({', '.join(dict.fromkeys(ENDINGS.values()))}) where its ending does not tell."
             )
         (format,) = formats
-    else:
-        untold = [file for file in files if own[file] is None and not VOCAB_FILE.search(file.name)]
     if not path.is_file():
-        told = [file for file in files if own[file] == format]
-        files = told or untold  # as part-00000; where some tell it, what else lies there is something else
+        others = [file for file in files if own[file] != format and not VOCAB_FILE.search(file.name)]
+        files = [file for file in files if own[file] == format]
+        if not files:  # as part-00000; where some tell it, what else lies there is something else
+            files = [file for file in others if own[file] is None]
+            others = [file for file in others if own[file] is not None]
         if not files or (len(files) > 1 and format not in (*IN_PARTS, "mat")):
             raise UserError(
                 f"{argument}: {path} has {len(files)} {format} files; expected "
@@ -87,7 +88,7 @@ def find_counts(
             )
     if format == "mat":
         files = paper_files_of(files, path, vocab).paths()
-    return format, files
+    return format, files, others
 
 
 def copies_among(files: list[Path]) -> dict[Path, Path]:

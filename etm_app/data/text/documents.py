@@ -7,7 +7,7 @@ from pytorch_lightning.utilities import rank_zero_info
 
 from etm_app.data.corpus import SPLITS
 from etm_app.data.text.reader import TextReader
-from etm_app.data.times import TIME, as_times, expected_form
+from etm_app.data.times import as_times, expected_form
 from etm_app.errors import UserError
 
 __all__ = ["documents_of", "num_records", "training_texts"]
@@ -34,11 +34,6 @@ def documents_of(readers: Mapping[str, TextReader]) -> Iterator[pl.DataFrame]:
             if len(readers) > 1:
                 batch = batch.with_columns(split=pl.lit(split))
             if (column := reader.columns.get("split")) is not None:
-                if "split" not in batch.columns:
-                    raise UserError(
-                        f"data.split_column: {column}, but files of text have no columns; expected tables alone, or "
-                        "the other splits in files of their own: --data.val_files, --data.test_files."
-                    )
                 batch = batch.with_columns(_splits(batch["split"], column))
             if "time" in reader.columns:
                 batch = _with_times(batch, reader)
@@ -68,8 +63,6 @@ def documents_of(readers: Mapping[str, TextReader]) -> Iterator[pl.DataFrame]:
 def _with_times(batch: pl.DataFrame, reader: TextReader) -> pl.DataFrame:
     """With the times read; a row whose time cannot be is a bad one."""
     column = reader.columns["time"]
-    if "time" not in batch.columns:  # files of text beside tables
-        return batch.with_columns(time=pl.lit(None, TIME))
     times, unreadable = as_times(batch["time"], reader.time_format)
     for row, given in batch.filter(unreadable).select("row", "time").iter_rows():
         what = f"{given!r} in {column} (data.time_column) is no time; {expected_form(reader.time_format)}"

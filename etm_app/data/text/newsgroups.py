@@ -39,7 +39,7 @@ class NewsgroupsDataModule(BowDataModule):
 
     def __init__(
         self,
-        data_dir: Path = Path("data/20ng"),
+        data_dir: str | Path = Path("data/20ng"),
         stop_words: str = "english",
         min_df: int | float = 100,
         max_df: int | float = 0.7,
@@ -48,7 +48,7 @@ class NewsgroupsDataModule(BowDataModule):
     ) -> None:
         super().__init__(**kwargs)
         check_fractions(val_fraction, 0.0)
-        self.data_dir = data_dir
+        self.data_dir = Path(data_dir)
         self.vectorizer = Vectorizer(Analyzer(stop_words=read_stop_words(stop_words)), min_df, max_df)
         self.val_fraction = val_fraction
 

@@ -161,6 +161,7 @@ class TextReader(Reading):
         schema = {"row": pl.Int64, "id": pl.String, "text": pl.String}
         size = 0
         for source, name in sources:
+            self.check_no_columns(source)
             text = self._whole(source)
             if text is not None:
                 documents.append((self.num_rows, name, text))
@@ -276,6 +277,7 @@ class TextReader(Reading):
         yield self.numbered(table.select(self.wanted()))
 
     def _read_lines(self, readable: Path | str, source: Source) -> Iterator[pl.DataFrame]:
+        self.check_no_columns(source)
         for batch in lines_of(readable, self.encoding):
             places, lines = self.decodable(batch, source)
             yield pl.DataFrame({"row": self.num_rows + places, "text": lines})

@@ -81,6 +81,20 @@ class Reading:
                     f"{' '.join(', '.join(names).split())[:300]}{between}."
                 )
 
+    def check_no_columns(self, source: Source) -> None:
+        """Hold the columns that are wanted against a file that has none.
+
+        Raises:
+            UserError: One is wanted, but for the texts' own, which is always called something.
+        """
+        for what, column in self.columns.items():
+            if (what, column) != ("text", "text"):
+                instead = "name files of the splits, --data.val_files" if what == "split" else "leave it out"
+                raise UserError(
+                    f"data.{what}_column: {column}, but {source} is read as text, which has no columns; expected a "
+                    f"table (--data.format, where the ending does not tell), or {instead}."
+                )
+
     def bad_row(self, source: Source, line: int, what: str) -> None:
         """As `bad`, for a row by its line."""
         self.bad(f"{source}, line {line}", what)

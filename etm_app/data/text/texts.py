@@ -111,7 +111,7 @@ class TextDataModule(TimedDataModule):
         super().__init__(**kwargs)
         check_fractions(val_fraction, test_fraction)
         self.files = {
-            split: [given] if isinstance(given, str) else list(given)
+            split: [*map(str, [given] if isinstance(given, str | Path) else given)]
             for split, given in (("train", files), ("val", val_files), ("test", test_files))
             if given is not None
         }

@@ -19,14 +19,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.datasets import dump_svmlight_file
 
-from etm_app.cli.main import main
 from etm_app.data.corpus import BowCorpus
 from etm_app.data.counts.counts import CountsDataModule
 from etm_app.data.counts.entries import EntrySorter
 from etm_app.data.counts.formats import LongTable, MatrixMarket, Npz, SvmLight, Uci
 from etm_app.data.text.newsgroups import NewsgroupsDataModule
 from etm_app.errors import UserError
-from tests.conftest import SMALL
 from tests.data.test_corpus import assert_equal, dense_corpus
 from tests.paper_files import REAL, write_paper_files
 from tests.planted import SPLITS, VOCAB, planted_counts
@@ -397,6 +395,24 @@ def test_parts_with_nothing_in_them_are_said(tmp_path: Path, caplog: pytest.LogC
     assert f"{folder}: {', '.join(names)}." in caplog.text
 
 
+@pytest.mark.parametrize("format", [None, "csv"])
+def test_what_is_no_part_by_its_name_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, format: str | None
+) -> None:
+    folder = tmp_path / "counts"
+    folder.mkdir()
+    for name, word in (("part-1.csv", "x"), ("part-00000", "y")):
+        (folder / name).write_text(f"document,term,count\na,{word},1\n")
+    (folder / "_SUCCESS").touch()
+    caplog.set_level("INFO", "pytorch_lightning.utilities.rank_zero")
+    assert module(tmp_path, folder, format=format).build().vocab == ["x"]
+    assert "not read, as their names tell no csv, 1 beside 1 that are: part-00000." in caplog.text
+    caplog.clear()
+    (folder / "part-00000").rename(folder / "part-0.csv")
+    assert module(tmp_path, folder, format=format).build().vocab == ["x", "y"]
+    assert "not read" not in caplog.text
+
+
 @pytest.mark.parametrize("format", ["svmlight", "parquet"])
 def test_a_part_that_is_there_twice_is_said(tmp_path: Path, format: str) -> None:
     (tmp_path / "counts").mkdir()
@@ -553,129 +569,6 @@ def unfinished(folder: Path, some: bool = True) -> Path:
 
 
 LONG = pl.DataFrame({"document": ["a", "b"], "term": ["x", "y"], "count": [1, 2]})
-BROKEN: dict[str, tuple[Callable[[Path], Path], list[str]]] = {
-    "no such file": (lambda folder: folder / "none.npz", ["no file", "none.npz"]),
-    "no such pattern": (lambda folder: folder / "part-*.parquet", ["no file", "part-*.parquet"]),
-    "empty folder": (lambda folder: folder, ["nothing in the folder"]),
-    "unknown ending": (text("counts.dat", ""), ["counts.dat", "--data.format"]),
-    "two formats": (lambda folder: write_npz(folder, X, VOCAB) and write_mtx(folder, X, VOCAB), ["npz", "mtx"]),
-    "no vocabulary": (
-        lambda folder: write_uci(folder, X, VOCAB).rename(folder / "docword.other.txt.gz"),
-        ["vocab.other.txt", "--data.vocab"],
-    ),
-    "vocabulary repeats": (
-        lambda folder: write_npz(folder, X, [*VOCAB[:-2], "a00", "a00"]),
-        ["vocab.txt", "repeats 2", "'a00'"],
-    ),
-    "vocabulary with an empty line": (lambda folder: write_npz(folder, X, ["", *VOCAB[1:]]), ["vocab.txt", "line 1"]),
-    "vocabulary too short": (lambda folder: write_uci(folder, X, VOCAB[1:]), ["48 words", "vocabulary 47"]),
-    "transposed": (lambda folder: write_npz(folder, X.T[:, :47], VOCAB), ["47 words", "48", "transpose"]),
-    "malicious vocabulary": (attack, ["vocab.pkl", "mkdir"]),
-    "vocabulary of a huge memo": (huge_memo, ["vocab.pkl", "was refused", "LONG_BINPUT"]),
-    "malicious matrix": (pickled_npz, ["counts.npz", "cannot be read"]),
-    "npz negative": (npz(np.array([[1.0, 0, -2]])), ["counts.npz", "document 0, word 2", "-2", "raw counts"]),
-    "npz fractional": (npz(np.array([[1.0, 0.5, 2]])), ["document 0, word 1", "0.5", "raw counts"]),
-    "npz not a number": (npz(np.array([[1.0, np.nan, 2]])), ["document 0, word 1", "nan", "raw counts"]),
-    "npz complex": (npz(np.array([[1.0j, 2]])), ["counts.npz", "complex128"]),
-    "npz cut": (cut(write_npz, "counts.npz"), ["counts.npz", "cannot be read"]),
-    "mtx of another kind": (
-        text("a.mtx", BANNER.replace("coordinate", "array")),
-        ["a.mtx", "array integer general", "coordinate"],
-    ),
-    "mtx without banner": (text("a.mtx", "3 3 1\n1 1 1\n"), ["a.mtx", "%%MatrixMarket"]),
-    "mtx fractional": (text("a.mtx", f"{BANNER}1 3 1\n1 2 0.25\n"), ["document 1, word 2", "0.25"]),
-    "mtx of absurdly many": (text("a.mtx", f"{BANNER}{2**31} 3 1\n1 2 1\n"), ["2,147,483,648 documents", "header"]),
-    "mtx cut": (text("a.mtx", f"{BANNER}1 3 2\n1 2 1\n"), ["1 entries", "header states 2", "cut"]),
-    "mtx word from 0": (text("a.mtx", f"{BANNER}1 3 1\n1 0 1\n"), ["word 0", "words from 1 to 3"]),
-    "mtx document from 0": (text("a.mtx", f"{BANNER}1 3 1\n0 1 1\n"), ["document 0", "documents from 1 to 1"]),
-    "uci word outside": (text("docword.txt", "1\n3\n1\n1 4 1\n"), ["document 1, word 4", "words from 1 to 3"]),
-    "uci negative": (text("docword.txt", "1\n3\n1\n1 3 -1\n"), ["document 1, word 3", "-1"]),
-    "uci too many documents": (text("docword.txt", "1\n3\n1\n2 3 1\n"), ["document 2", "documents from 1 to 1"]),
-    "uci of words": (text("docword.txt", "1\n3\n2\n1 3 1\n1 two 3\n"), ["docword.txt", "line 5", "1 two 3"]),
-    "uci with a short line": (text("docword.txt", "1\n3\n2\n1 3 1\n1 2\n"), ["line 5", "'1 2'"]),
-    "uci with a long line": (text("docword.txt", "1\n3\n2\n1 3 1\n1 2 3 4\n"), ["line 5", "'1 2 3 4'"]),
-    "uci of absurdly many": (text("docword.txt", f"{10**14 - 1}\n3\n1\n1 3 1\n"), ["99,999,999,999,999", "header"]),
-    "uci of less than none": (text("docword.txt", "-1\n3\n0\n"), ["states -1 documents", "from 0"]),
-    "uci without header": (text("docword.txt", "1 3 1\n1 2 1\n"), ["docword.txt", "D, W"]),
-    "uci cut": (cut(write_uci, "docword.mine.txt.gz"), ["docword.mine.txt.gz", "cannot be read"]),
-    "uci too large": (text("docword.txt", "1\n3\n1\n1 3 3000000000\n"), ["3e+09", "2147483647"]),
-    "uci sum too large": (text("docword.txt", "1\n3\n2\n" + "1 3 2000000000\n" * 2), ["4000000000"]),
-    "svmlight outside": (text("a.svm", "0 1:1\n1 4:1\n"), ["document 2", "word 4", "words from 1 to 3"]),
-    "svmlight from 0 with word 3": (text("a.svm", "0 0:1 3:1\n"), ["word 3", "words from 0 to 2"]),
-    "svmlight of text": (text("a.svm", "0 1:1\n1 one:1\n"), ["a.svm", "line 2", "'one:1'"]),
-    "svmlight that does not tell": (text("a.svm", "0 1:1\n1 2:1\n"), ["a.svm", "no word 3", "--data.first_word 0"]),
-    "svmlight fractional": (text("a.svm", "0 3:1\n1 2:1.5\n"), ["document 2", "1.5"]),
-    "svmlight without labels": (text("a.svm", "1:1 2:1\n"), ["line 1", "'1:1'", "label"]),
-    "svmlight binary": (binary("a.svm", bytes(range(256))), ["a.svm"]),
-    "parquet cut": (cut(write_parquet, "part-1.snappy.parquet"), ["part-1.snappy.parquet", "cannot be read"]),
-    "parquet without the column": (table(LONG.rename({"term": "w"})), ["'term'", "'w'", "--data.term_column"]),
-    "parquet negative": (table(LONG.with_columns(count=pl.Series([1, -2]))), ["document 'b', term 'y'", "-2"]),
-    "parquet fractional": (table(LONG.with_columns(count=pl.Series([1.0, 0.5]))), ["document 'b', term 'y'", "0.5"]),
-    "parquet of lists": (table(LONG.with_columns(count=pl.Series([[1], [2]]))), ["List", "whole numbers"]),
-    "parquet missing": (table(LONG.with_columns(term=pl.Series(["x", None]))), ["1 rows", "'term'", "missing"]),
-    "parquet of text": (text("a.parquet", "document,term,count\na,x,1\n"), ["a.parquet", "cannot be read"]),
-    "job not done": (unfinished, ["has _temporary and no _SUCCESS", "let it end", "remove _temporary"]),
-    "job not done, by a pattern": (lambda folder: unfinished(folder) / "*.parquet", ["has _temporary and no _SUCCESS"]),
-    "job that has written nothing": (lambda folder: unfinished(folder, False), ["has _temporary and no _SUCCESS"]),
-    "parts of nothing": (
-        lambda folder: text("a.csv", "")(folder) and text("b.csv.gz", "")(folder) and folder,
-        ["2 files", "nothing in them"],
-    ),
-    "csv of words": (text("a.csv", "document,term,count\na,x,many\n"), ["a.csv", "1 rows", "'count'", "no number"]),
-    "csv ragged": (text("a.csv", "document,term,count\na,x,1\nb,y,1,2\n"), ["a.csv", "cannot be read"]),
-    "csv empty": (text("a.csv", ""), ["a.csv", "cannot be read"]),
-    "csv of a header": (text("a.csv", "document,term,count\n"), ["no training document left"]),
-    "csv cut": (cut(write_csv, "counts.csv.gz"), ["counts.csv.gz", "cannot be read"]),
-    "csv not UTF-8": (binary("a.csv", b"document,term,count\na,\xff\xfe,1\n"), ["a.csv", "cannot be read"]),
-    "paper's files half there": (without("bow_tr_counts.mat"), ["bow_tr_counts.mat"]),
-    "paper's files cut": (cut_paper_file("bow_tr_counts.mat"), ["bow_tr_counts.mat", "cannot be read"]),
-}
-
-
-@pytest.mark.parametrize(("write", "names"), BROKEN.values(), ids=BROKEN)
-def test_mistakes_are_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], write: Callable[[Path], Path], names: list[str]
-) -> None:
-    folder, cache = tmp_path / "counts", tmp_path / "cache"
-    folder.mkdir()
-    args = ["--data=CountsDataModule", f"--data.path={write(folder)}", f"--data.cache_dir={cache}", *SMALL]
-    with pytest.raises(SystemExit) as stop:
-        main(["fit", *args, f"--trainer.default_root_dir={tmp_path}"])
-    assert stop.value.code == 2
-    said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("Corpus: ")]
-    assert 1 <= len(said) <= 2, said
-    assert said[0].startswith("error: ")
-    assert all(name in said[0] for name in names), said[0]
-    assert len(said[0]) < 700
-    assert not Path("pwned").exists()
-    left = [path.name for path in (cache / "corpora").glob("*") if path.suffix != ".lock"] if cache.exists() else []
-    assert all(not name.startswith(".") for name in left), left
-
-
-DOCUMENTS: dict[str, tuple[str, list[str]]] = {
-    "too few": ("document\na\n", ["1 rows", "90 documents"]),
-    "other split": ("document,split\n" + "".join(f"{n},dev\n" for n in range(90)), ["'dev'", "90 rows"]),
-    "repeated": ("document\n" + "a\n" * 90, ["repeated", "'document'"]),
-    "no column": ("name\n" + "a\n" * 90, ["name", "--data.document_column"]),
-    "not there": ("", ["cannot be read"]),
-}
-
-
-@pytest.mark.parametrize(("content", "names"), DOCUMENTS.values(), ids=DOCUMENTS)
-def test_mistakes_in_the_table_of_documents_are_named(tmp_path: Path, content: str, names: list[str]) -> None:
-    (tmp_path / "documents.csv").write_text(content)
-    with pytest.raises(UserError, match=r"data\.documents") as caught:
-        module(tmp_path, write_npz(tmp_path, X, VOCAB), documents=tmp_path / "documents.csv").build()
-    assert all(name in str(caught.value) for name in names)
-
-
-def test_a_document_that_is_not_listed_is_named(tmp_path: Path) -> None:
-    LONG.write_parquet(tmp_path / "counts.parquet")
-    (tmp_path / "documents.csv").write_text("document\na\nc\n")
-    with pytest.raises(UserError, match=r"'b', which data\.documents does not list"):
-        module(tmp_path, tmp_path / "counts.parquet", documents=tmp_path / "documents.csv").build()
-
-
 # What is kept.
 
 

@@ -123,10 +123,6 @@ def at_hyphens(text: str) -> list[str]:
     return [*text.split("-"), " "]
 
 
-def no_list(text: str) -> str:
-    return text
-
-
 @pytest.mark.parametrize("ngrams", [1, 2, 3])
 @given(
     texts=st.lists(
@@ -155,29 +151,6 @@ def test_shares_are_of_single_words() -> None:
     assert counted.indices.tolist() == [0, 1]
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"ngrams": 4}, "ngrams: 4"),
-        ({"ngrams": 0}, "ngrams: 0"),
-        ({"min_length": 0}, "min_length: 0"),
-        ({"token_pattern": "("}, r"token_pattern: '\('"),
-        ({"token_pattern": "a*"}, "token_pattern: 'a"),
-        ({"tokenizer": "no_such_module.cut"}, "tokenizer: no_such_module.cut"),
-        ({"tokenizer": "os.no_such_function"}, "tokenizer: os.no_such_function"),
-        ({"tokenizer": "plain"}, "tokenizer: plain"),
-        ({"tokenizer": "os.sep"}, "tokenizer: os.sep"),
-        (
-            {"tokenizer": "tests.data.text.test_analyzer.no_list"},
-            "tokenizer: tests.data.text.test_analyzer.no_list returned 'a'",
-        ),
-    ],
-)
-def test_mistakes_are_named(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(UserError, match=rf"data\.{message}"):
-        words("a", **settings)
-
-
 def test_settings_are_simple_and_make_the_same_analyzer() -> None:
     analyzer = Analyzer(stop_words=["the"], ngrams=2, token_pattern=WORD)
     assert Analyzer.from_settings(analyzer.settings()) == analyzer
@@ -195,17 +168,6 @@ def test_stop_words_come_from_the_package_a_language_a_file_or_nowhere(tmp_path:
     english = read_stop_words("english")
     assert {"the", "and", "of"} <= set(english)
     assert len(set(english)) == len(english)
-
-
-@pytest.mark.parametrize("content", [None, "naïve".encode("latin-1")])
-def test_unreadable_stop_words_are_named(tmp_path: Path, content: bytes | None) -> None:
-    listing = tmp_path / "words.txt"
-    if content:
-        listing.write_bytes(content)
-    with pytest.raises(UserError, match=r"stop_words.*words\.txt"):
-        read_stop_words(str(listing))
-    with pytest.raises(UserError, match=r"stop_words.*'qq'"):
-        read_stop_words("qq")
 
 
 STRIPPED: dict[str, tuple[list[str], str, list[str]]] = {

@@ -5,7 +5,6 @@ import pytest
 
 from etm_app.data.text.docstring_parser import package_root, parse, source_files
 from etm_app.data.text.docstrings import DocstringsDataModule
-from etm_app.errors import UserError
 
 SOURCE = '''"""The module."""
 if True:
@@ -85,25 +84,6 @@ def test_the_length_of_words_matters(
     longer = module(cache_dir)
     assert longer.cache_key() != email.cache_key()
     assert min(map(len, longer.vocab)) == 7
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"packages": ["email", "no_such_package"]}, "packages: no_such_package"),
-        ({"packages": ["no_such_package.inside"]}, "packages: no_such_package.inside"),
-        ({"packages": ["ast"]}, "packages: ast"),
-        ({"packages": []}, "packages"),
-        ({"min_words": 100_000}, "min_words"),
-        ({"min_df": 100_000}, "min_df"),
-        ({"val_fraction": 0.6, "test_fraction": 0.6}, "val_fraction"),
-        ({"val_fraction": -0.1}, "val_fraction"),
-        ({"stop_words": "no/such/file"}, "stop_words"),
-    ],
-)
-def test_mistakes_are_named(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        module(tmp_path, **{"packages": ["json"], **arguments}).vocab_size  # noqa: B018
 
 
 def test_docstrings_are_found_wherever_they_are_defined(tmp_path: Path) -> None:

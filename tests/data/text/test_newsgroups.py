@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 import pytest
 from numpy.typing import NDArray
-from scipy.io import savemat
 from sklearn.utils import Bunch
 
 from etm_app.data.corpus import BowCorpus
@@ -109,69 +108,6 @@ def test_code_in_the_vocabulary_does_not_run(folder: Path) -> None:
     assert not victim.exists()
 
 
-def remove(name: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).unlink()
-
-
-def write(name: str, content: bytes) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_bytes(content) and None
-
-
-def rows(part: str, what: str, *documents: list[float]) -> Callable[[Path], None]:
-    return lambda folder: write_rows(folder, part, what, documents) and None
-
-
-def vocab(words: object) -> Callable[[Path], None]:
-    return write("vocab.pkl", pickle.dumps(words))
-
-
-def truncate(folder: Path) -> None:
-    path = folder / "bow_tr_counts.mat"
-    path.write_bytes(path.read_bytes()[:-60])
-
-
-BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
-    **{
-        f"{name} missing": (remove(name), name)
-        for name in ("vocab.pkl", *(f"bow_{part}_{what}.mat" for part in WITH_HALVES for what in ("tokens", "counts")))
-    },
-    "fewer documents with counts": (rows("va", "counts", [5]), "bow_va_counts"),
-    "fewer counts than tokens": (rows("va", "counts", [5], [1]), "bow_va_counts.*document 1"),
-    "index outside": (rows("va", "tokens", [1], [0, 4]), "bow_va_tokens.*document 1.*index 4"),
-    "index negative": (rows("va", "tokens", [-1], [0, 2]), "bow_va_tokens.*document 0.*index -1"),
-    "index fractional": (rows("va", "tokens", [1], [0.5, 2]), r"bow_va_tokens.*index 0\.5"),
-    "index not a number": (rows("va", "tokens", [1], [float("nan"), 2]), "bow_va_tokens.*index nan"),
-    "count negative": (rows("va", "counts", [5], [1, -2]), "bow_va_counts"),
-    "count fractional": (rows("va", "counts", [5], [1, 0.5]), "bow_va_counts"),
-    "count not a number": (rows("va", "counts", [5], [1, float("nan")]), "bow_va_counts"),
-    "count infinite": (rows("va", "counts", [5], [1, float("inf")]), "bow_va_counts"),
-    "halves of other documents": (lambda f: write_part(f, "ts_h1", TS_H1[[2, 1, 0]]), "ts_h1"),
-    "halves of too few documents": (lambda f: write_part(f, "ts_h1", TS_H1[:2]), "ts_h1"),
-    "file cut": (truncate, r"bow_tr_counts\.mat"),
-    "file empty": (write("bow_tr_counts.mat", b""), r"bow_tr_counts\.mat"),
-    "file of text": (write("bow_tr_counts.mat", b"1 2 3\n" * 99), r"bow_tr_counts\.mat"),
-    "file without a variable": (lambda f: savemat(f / "bow_tr_counts.mat", {}), r"bow_tr_counts\.mat"),
-    "file of words": (lambda f: savemat(f / "bow_tr_tokens.mat", {"tokens": [["eins"], ["zwei"]]}), "bow_tr_tokens"),
-    "vocabulary empty": (write("vocab.pkl", b""), r"vocab\.pkl"),
-    "vocabulary cut": (write("vocab.pkl", pickle.dumps(VOCAB)[:-4]), r"vocab\.pkl"),
-    "vocabulary of text": (write("vocab.pkl", b"eins\nzwei\n"), r"vocab\.pkl"),
-    "vocabulary a dict": (vocab({"eins": 0}), r"vocab\.pkl"),
-    "vocabulary of numbers": (vocab([1, 2, 3, 4]), r"vocab\.pkl"),
-    "vocabulary an array": (vocab(np.array(VOCAB)), r"vocab\.pkl"),
-    "vocabulary repeats": (vocab(["eins", "zwei", "eins", "vier"]), r"vocab\.pkl"),
-    "vocabulary with line break": (vocab(["eins", "zw\nei", "drei", "vier"]), r"vocab\.pkl"),  # fails likewise
-}
-
-
-@pytest.mark.parametrize(("damage", "message"), BROKEN.values(), ids=BROKEN)
-def test_broken_files_are_named(folder: Path, damage: Callable[[Path], object], message: str) -> None:
-    damage(folder)
-    with pytest.raises(UserError, match=message) as caught:
-        NewsgroupsDataModule(data_dir=folder).vocab_size  # noqa: B018
-    assert str(folder) in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
-
-
 # The download, through a scikit-learn that has its files already.
 
 TEXTS = {
@@ -233,11 +169,15 @@ def test_settings_of_the_download_matter(tmp_path: Path, downloads: list[str]) -
     assert len(downloads) == 6
 
 
-def test_without_files_and_network_both_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("make", [lambda folder: None, Path.mkdir, Path.touch], ids=["missing", "empty", "file"])
+def test_without_files_and_network_both_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], object]
+) -> None:
     def fail(**kwargs: Any) -> None:
         raise URLError("no route to host")
 
     monkeypatch.setattr("sklearn.datasets.fetch_20newsgroups", fail)
+    make(tmp_path / "none")
     with pytest.raises(UserError, match=r"none.*vocab\.pkl.*bow_.*\.mat.*no route to host") as caught:
         downloading(tmp_path).vocab_size  # noqa: B018
     assert str(tmp_path / "none") in str(caught.value)

@@ -128,20 +128,3 @@ def test_pieces_of_any_size_make_the_same_matrix(monkeypatch: pytest.MonkeyPatch
     pieces, *same = vectorize(TEXTS, SPLITS, Vectorizer(Analyzer(), min_df=2))
     assert same == [vocab, report]
     np.testing.assert_array_equal(pieces.toarray(), whole.toarray())
-
-
-@pytest.mark.parametrize(
-    ("bounds", "message"),
-    [
-        ({"min_df": 3, "max_df": 2}, "min_df 3 is more than data.max_df 2"),
-        ({"min_df": 0.5, "max_df": 0.1}, "min_df 0.5 is more than data.max_df 0.1"),
-        ({"min_df": 7, "max_df": 0.5}, "min_df 7 and data.max_df 0.5"),
-        ({"min_df": -1}, "min_df: -1"),
-        ({"max_df": 1.5}, "max_df: 1.5"),
-        ({"max_vocab": 0}, "max_vocab: 0"),
-        ({"min_df": 100, "max_df": 200}, "lower min_df"),
-    ],
-)
-def test_bounds_that_leave_nothing_are_named(bounds: dict[str, int | float], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        vectorize(TEXTS, SPLITS, Vectorizer(Analyzer(), **bounds))  # type: ignore[arg-type]

@@ -112,51 +112,6 @@ def test_only_words_of_the_vocabulary_are_kept(tmp_path: Path) -> None:
     assert read_embeddings(path, ["eins"]).found.all()
 
 
-def glove(*rows: str) -> Callable[[Path], object]:
-    return lambda folder: (folder / "a.txt").write_text("".join(f"{row}\n" for row in rows))
-
-
-def raw(name: str, content: bytes) -> Callable[[Path], object]:
-    return lambda folder: (folder / name).write_bytes(content)
-
-
-BROKEN: dict[str, tuple[Callable[[Path], object], list[str]]] = {
-    "missing": (lambda folder: None, ["no file"]),
-    "line cut": (glove("zwei 1 2 3", "the 1 2 3", "eins 1 2"), ["line 3", "a.txt", "'eins 1 2'", "3 numbers"]),
-    "no numbers": (glove("zwei 1 2 3", "eins 1 two 3"), ["line 2", "'eins 1 two 3'"]),
-    "a word alone": (glove("eins"), ["line 1", "'eins'"]),
-    "header and another width": (glove("2 4", "eins 1 2 3"), ["line 2", "4 numbers"]),
-    "not finite": (glove("eins 1 nan 3"), ["'eins'", "not finite"]),
-    "other words": (glove("one 1 2", "two 3 4"), ["none of the 4 words", "eins", "case"]),
-    "empty": (glove(), ["none of the 4 words"]),
-    "gzip cut": (raw("a.txt.gz", gzip.compress(lines(WORDS, VECTORS))[:-30]), ["a.txt.gz", "cannot be read"]),
-    "no gzip": (raw("a.txt.gz", lines(WORDS, VECTORS)), ["a.txt.gz", "cannot be read"]),
-    "binary cut": (raw("a.bin", binary(WORDS, VECTORS)[:-3]), ["after 5 of 6 words", "cut"]),
-    "binary of text": (raw("a.bin", lines(WORDS, VECTORS)), ["a.bin", "first line"]),
-    "binary of absurd width": (raw("a.bin", b"9 99999999999\nno vectors"), ["a.bin", "65,536"]),
-    "binary of one word": (raw("a.bin", b"1 5\n" + b"a" * 99_999), ["after 0 of 1 words"]),
-    "one endless line": (raw("a.txt.gz", gzip.compress(bytes(1 << 23))), ["line 1", "65536 numbers"]),
-    "a model of fastText": (
-        raw("a.bin", (793712314).to_bytes(4, "little") + b"\x0c" * 99),
-        ["a.bin", "fastText", ".vec"],
-    ),
-    "npz without vectors": (lambda folder: np.savez(folder / "a.npz", words=["eins"]), ["a.npz", "vectors"]),
-    "npz of other sizes": (lambda folder: write_npz(folder / "a.npz", ["eins"], VECTORS), ["a.npz", "(6, 5)"]),
-    "npz of numbers": (lambda folder: write_npz(folder / "a.npz", [1.0], VECTORS[:1]), ["a.npz", "strings"]),
-    "npz cut": (raw("a.npz", b"PK\x03\x04 no archive"), ["a.npz", "cannot be read"]),
-}
-
-
-@pytest.mark.parametrize(("write", "names"), BROKEN.values(), ids=BROKEN)
-def test_broken_files_are_named(tmp_path: Path, write: Callable[[Path], object], names: list[str]) -> None:
-    write(tmp_path)
-    path = next(tmp_path.glob("a.*"), tmp_path / "a.txt")
-    with pytest.raises(UserError, match=r"model\.embeddings") as caught:
-        read_embeddings(path, KNOWN)
-    assert all(name in str(caught.value) for name in names), str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
-
-
 # In a model.
 
 
@@ -206,16 +161,6 @@ def test_a_checkpoint_needs_no_vectors(run: Run, vectors: Path) -> None:
     assert resumed.trainer.current_epoch == 3
     assert run("test", f"--ckpt_path={checkpoint}").trainer.state.finished
     assert ETM.load_from_checkpoint(checkpoint).rho.shape == (48, 6)
-
-
-def test_another_dimension_is_named(run: Run, vectors: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for subcommand in ("fit", "check"):
-        with pytest.raises(SystemExit) as stop:
-            run(subcommand, f"--model.embeddings={vectors}", "--model.rho_size=7")
-        assert stop.value.code == 2
-        said = capsys.readouterr().err
-        assert "set --model.rho_size 6" in said
-        assert "model.rho_size: 7" in said
 
 
 def test_check_says_the_coverage(

@@ -18,7 +18,7 @@ from etm_app.data.word_vectors.embeddings import read_embeddings
 from etm_app.data.word_vectors.skip_gram import SkipGram, train_skip_gram
 from etm_app.data.word_vectors.word2vec import is_own_word2vec
 from etm_app.errors import UserError
-from tests.conftest import SMALL, Run
+from tests.conftest import SMALL
 
 pytest.importorskip("gensim", reason="gensim is not installed")
 
@@ -130,35 +130,17 @@ def test_words_with_white_space_are_left_out_and_said(
     assert not read_embeddings(path, ["big cat", "cat"]).found[0]
 
 
-def test_counts_are_refused(run: Run, tmp_path: Path, error: Error) -> None:
-    target = f"--embeddings.path={tmp_path / 'v.txt'}"
-    for data in ((), ("--data=SyntheticDataModule", "--data.num_words=20", "--data.num_documents=50")):
-        said = error(lambda data=data: run("embed", target, *data))  # type: ignore[misc]
-        assert "has counts" in said
-        assert "--data.files" in said
-    assert not (tmp_path / "v.txt").exists()
-
-
-def test_mistakes(embed: Embed, error: Error, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ".vec" in error(lambda: embed(name="vectors.npz"))
-    assert "data.ngrams: 2" in error(lambda: embed("--data.ngrams=2"))
-    assert "embeddings.min_count: 9999" in error(lambda: embed("--embeddings.min_count=9999"))
-    assert "embeddings.path" in error(lambda: embed(name="texts.csv/no.txt"))
-    assert "embeddings.window" in error(lambda: embed("--embeddings.window=0"))
+def test_without_gensim(embed: Embed, error: Error, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gensim.models", None)
     assert 'pip install "etm_app[skipgram]"' in error(embed)
     assert not [*tmp_path.glob("*vectors*")]
 
 
-def test_a_file_of_others_is_kept(embed: Embed, error: Error, tmp_path: Path, texts: Path) -> None:
+def test_a_file_of_others_is_replaced_where_that_is_said(embed: Embed, tmp_path: Path) -> None:
     other = tmp_path / "glove.txt"
     other.write_text("8 6\ncat 1 2 3 4 5 6\n")
-    assert "--embeddings.overwrite true" in error(lambda: embed(name="glove.txt"))
-    assert other.read_text().startswith("8 6\n")
     assert not is_own_word2vec(other)
     assert is_own_word2vec(embed("--embeddings.overwrite=true", name="glove.txt"))
-    assert "among the files" in error(lambda: embed("--data.files=" + str(tmp_path / "*.txt"), name="new.txt"))
-    assert "texts.csv" in error(lambda: embed(name="texts.csv"))
 
 
 class Stopped(BaseException):
