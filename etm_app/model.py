@@ -116,8 +116,7 @@ class ETM(EditedModel):
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.queries = queries
         self.embeddings = None if embeddings is None else Path(embeddings)
-        self.warm_start = warm_start
-        self.embedding_scale = embedding_scale
+        self.warm_start, self.embedding_scale = warm_start, embedding_scale
         self.relevance = relevance
         # The order of the parts is that of the optimizer's state in checkpoints.
         self.infer_by(inference)
