@@ -99,8 +99,7 @@ class ETM(EditedModel):
         ),
         lr_scheduler: LRSchedulerCallable | None = None,
         queries: list[str] = [],  # noqa: B006 - shown by --help, never changed
-        # Paths may be strings, but as arguments of this type a checkpoint would be let to name files.
-        embeddings: Path | None = None,
+        embeddings: Path | None = None,  # or a string, but not by its type, or a checkpoint could name a file
         document_embeddings_size: NonNegativeInt = 0,
         seed_topics: dict[str, list[str]] | Path | None = None,
     ) -> None:

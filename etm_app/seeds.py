@@ -28,9 +28,9 @@ def read_seeds(given: Mapping[str, Sequence[str]] | str | Path | None, num_topic
     """
     if given is None:
         return {}
-    if isinstance(given, str | Path):
-        given = read_table(Path(given).expanduser(), ARGUMENT, EXPECTED)
-    table: Mapping[Any, Any] = given
+    if isinstance(given, str):
+        given = Path(given)
+    table: Mapping[Any, Any] = read_table(given.expanduser(), ARGUMENT, EXPECTED) if isinstance(given, Path) else given
     for name, words in table.items():
         if not isinstance(words, list | tuple) or not words or not all(isinstance(word, str) for word in words):
             raise UserError(f"{ARGUMENT}: the words of {name!r:.80} are {words!r:.80}; {EXPECTED}.")

@@ -186,12 +186,12 @@ class Report(OnEvaluations, Callback):
             run = replace(run, metrics=run.metrics | topics[0].metrics, coherence=topics[0].coherence)
         self._write(model, replace(run, warnings=warnings), self.path or folder / "report.html")
 
-    def write_alone(self, recorded: Recorded, datamodule: LightningDataModule, states: Any, path: Path) -> None:
+    def write_alone(self, recorded: Recorded, datamodule: LightningDataModule | None, states: Any, path: Path) -> None:
         """Write the page of a model without a run.
 
         Args:
             recorded: The model; its training set are the documents that are shown.
-            datamodule: Where they come from.
+            datamodule: Where they come from, if there are some.
             states: Of the callbacks that trained it, as its checkpoint has them.
             path: The file.
 

@@ -18,8 +18,8 @@ from etm_app.data.statistics import corpus_statistics
 from etm_app.data.text.advice import advice
 from etm_app.model import ETM
 from etm_app.topic_model import Inference
-from tests.cli.test_errors import OWN
 from tests.conftest import SMALL, Run
+from tests.errors.arguments import OWN
 from tests.planted import SPLITS, VOCAB, planted_counts
 from tests.strategies import over_corpora
 
@@ -125,11 +125,11 @@ def test_a_saved_config_serves_check(trained: ETMCLI, check: Callable[..., str],
 
 
 def test_check_of_a_module_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Out) -> None:
-    (tmp_path / "own_checked.py").write_text(OWN)
+    (tmp_path / "own_checked.py").write_bytes(OWN)
     monkeypatch.syspath_prepend(tmp_path)
     main(["check", "--data=own_checked.Own", f"--trainer.default_root_dir={tmp_path}", *SMALL])
     shown = capsys.readouterr().out
-    assert row_of(shown, "train")[1:6] == ["4", "0", "3", "", "24"]
+    assert row_of(shown, "train")[1:6] == ["4", "0", "3", "", "192"]
     assert row_of(shown, "val")[4] == "4"  # the same documents
 
 

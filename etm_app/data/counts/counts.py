@@ -146,11 +146,7 @@ class CountsDataModule(TimedDataModule):
             draw = (self.val_fraction, self.test_fraction, self.seed)
             read_paper_files(paper_files_of(files["train"], self.path, self.vocab_path), draw).save(folder)
             return
-        if others:
-            rank_zero_info(
-                f"Corpus: files that are not read, as their names tell no {format}, {len(others):,} beside "
-                f"{sum(map(len, files.values())):,} that are: {_some(others)}."
-            )
+        _say_of_others(others, format, sum(map(len, files.values())))
         table = self._document_table(format)
         parts = []
         with CorpusWriter(folder) as writer:
@@ -351,6 +347,15 @@ def _words_of_both(vocab: list[str], known: list[str] | None, grow: bool) -> lis
 
 def _some(paths: Sequence[Path]) -> str:
     return ", ".join([*(path.name for path in paths[:3]), *["…"] * (len(paths) > 3)])
+
+
+def _say_of_others(others: Sequence[Path], format: Format, num_read: int) -> None:
+    """What lies among the counts and is taken for something else."""
+    if others:
+        rank_zero_info(
+            f"Corpus: files that are not read, as their names tell no {format}, {len(others):,} beside {num_read:,} "
+            f"that are: {_some(others)}."
+        )
 
 
 def _say_of_parts(source: CountFile) -> None:
