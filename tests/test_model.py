@@ -467,7 +467,8 @@ def test_what_was_learned_is_not_placed_again(
         trainer(max_epochs=1).fit(model, PlantedDataModule())
     assert model.anchor.placed == warm_start
     for name, value in learned.items():
-        assert torch.equal(model.state_dict()[name], value), name
+        if name != "memory.counts":  # of documents, which it is shown again
+            assert torch.equal(model.state_dict()[name], value), name
 
 
 def test_a_checkpoint_of_a_model_that_was_not_trained_is_placed(tmp_path: Path) -> None:
