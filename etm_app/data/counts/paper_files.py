@@ -1,20 +1,19 @@
 """The layout of the paper's code: tokens and counts of the documents as MATLAB files, one pair a part."""
 
+import struct
 import zlib
 from dataclasses import dataclass
-from os import SEEK_CUR
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.io import loadmat
 
 from etm_app.data.batch import are_counts
 from etm_app.data.completion import first_half
 from etm_app.data.corpus import BowCorpus
-from etm_app.data.expansion import PIECE, check_expansion
+from etm_app.data.counts.matlab import read_matlab
 from etm_app.data.splits import random_splits
 from etm_app.data.vocabulary import read_vocab
 from etm_app.errors import UserError
@@ -25,7 +24,6 @@ PARTS = ("tr", "va", "ts")
 HALVES = ("ts_h1", "ts_h2")
 SPLIT_OF = {"tr": "train", "va": "val", "ts": "test"}
 WHATS = ("tokens", "counts")
-HEADER, COMPRESSED = 128, 15  # of a MATLAB 5 file: bytes before the first variable, and what a compressed one is
 
 
 @dataclass(frozen=True)
@@ -172,35 +170,15 @@ def _read_rows(files: PaperFiles, part: str, what: str) -> list[NDArray[Any]]:
     path = files.path(part, what)
     assert path is not None  # checked by the caller for all files at once
     try:
-        _check_variables(path, f"{files.argument}: {path}")
-        variables = {key: value for key, value in loadmat(path).items() if not key.startswith("__")}
+        variables = read_matlab(path, f"{files.argument}: {path}")
         array = variables[what] if what in variables else next(iter(variables.values()))
-        if array.dtype == object:
-            return [np.asarray(cell).ravel() for cell in array.ravel()]
+        if isinstance(array, list):
+            return [np.ravel(cell) for cell in array]
         return list(np.atleast_2d(array))
     except UserError:
         raise
-    except Exception as error:  # a damaged file raises anything
+    except (OSError, ValueError, StopIteration, struct.error, zlib.error) as error:
         raise UserError(
             f"{files.argument}: {path} cannot be read ({type(error).__name__}: {error}); "
             f"expected a MATLAB 5 file with one row of numbers a document."
         ) from error
-
-
-def _check_variables(path: Path, what: str) -> None:
-    """Hold what the variables of a file, which may be compressed each for itself, expand to against what it is."""
-    expanded, size = 0, path.stat().st_size
-    with path.open("rb") as file:
-        header = file.read(HEADER)
-        order: Literal["little", "big"] = "little" if header.endswith(b"IM") else "big"
-        while len(tag := file.read(8)) == 8:
-            kind, length = (int.from_bytes(half, order) for half in (tag[:4], tag[4:]))
-            if kind != COMPRESSED:
-                file.seek(length, SEEK_CUR)
-                continue
-            expander = zlib.decompressobj()
-            rest = file.read(length)
-            while piece := expander.decompress(rest, PIECE):
-                expanded += len(piece)
-                check_expansion(what, expanded, size)
-                rest = expander.unconsumed_tail

@@ -1,6 +1,7 @@
 """Vectors as one array, with the words of its rows: NumPy's .npz and .safetensors."""
 
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from tokenize import TokenError
@@ -30,7 +31,7 @@ WORD_STARTS = ("▁", "Ġ")  # before a token that begins a word, as SentencePie
 def read_npz(path: Path, places: dict[bytes, int]) -> Vectors:
     """The arrays ``words`` [N] and ``vectors`` [N, L]."""
     with reading(
-        (ValueError, KeyError, RuntimeError, MemoryError, TokenError, BadZipFile),
+        (ValueError, KeyError, RuntimeError, MemoryError, TokenError, BadZipFile, zlib.error),
         lambda what: UserError(
             f"model.embeddings: {path} {what}; expected an .npz with words [N], strings, and vectors [N, L], numbers."
         ),

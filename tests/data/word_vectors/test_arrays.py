@@ -117,3 +117,12 @@ def test_any_damage_of_the_words(tmp_path: Path, content: bytes) -> None:
     path = write(tmp_path, GOOD, "Unigram")
     (tmp_path / "tokenizer.json").write_bytes(content)
     read_or_refusal(path, VOCAB)
+
+
+def test_any_damage_of_compressed_arrays(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, words=np.array(WORDS), vectors=VECTORS)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 3):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
+        read_or_refusal(path, VOCAB)
