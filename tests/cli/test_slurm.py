@@ -66,7 +66,7 @@ def test_a_fit_goes_on_in_the_same_job_as_if_it_had_not_been_stopped(
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
     assert (scontrol.parent / "told").read_text() == "requeue 4711\n"
@@ -90,12 +90,12 @@ def test_another_job_starts_from_nothing(
 ) -> None:
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "hpc_ckpt_1.ckpt").write_text("what Lightning would take up")
-    first = run("fit")
+    first = run("fit", "--trainer.max_epochs=1")
     assert first.trainer.log_dir.endswith("version_4711")
-    assert run("fit").config.fit.ckpt_path is None  # the second command of the job
+    assert run("fit", "--trainer.max_epochs=1").config.fit.ckpt_path is None  # the second command of the job
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     monkeypatch.setenv("SLURM_JOB_ID", "4712")
-    other = run("fit")
+    other = run("fit", "--trainer.max_epochs=1")
     assert other.config.fit.ckpt_path is None
     assert other.trainer.global_step == first.trainer.global_step > 0
 
