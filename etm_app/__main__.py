@@ -4,6 +4,7 @@ import os
 import sys
 
 from etm_app.cli.interrupts import obeying_signals
+from etm_app.cli.slurm import obey_requeue_signal
 
 
 def main() -> None:
@@ -18,6 +19,7 @@ def main() -> None:
     # lies there takes the place of an installed module.
     if not getattr(sys.flags, "safe_path", False):
         sys.path.append("")
+    obey_requeue_signal()
     with obeying_signals():
         from etm_app.cli.commands import answer
 

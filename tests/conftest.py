@@ -95,15 +95,16 @@ def paper_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_paper_files(tmp_path_factory.mktemp("paper"), parts, VOCAB)
 
 
+def words_of(root: Path, data_dir: Path, subcommand: str, *args: object) -> list[str]:
+    """A command over a folder with the paper's files; everything is written below ``root``."""
+    data = [f"--data.data_dir={data_dir}", "--data.batch_size=16", "--data.steps_per_epoch=null"]
+    where = [f"--trainer.default_root_dir={root}", f"--data.cache_dir={root / 'cache'}"]
+    return [subcommand, "--data=NewsgroupsDataModule", *data, *where, *SMALL, *map(str, args)]
+
+
 def run_in(root: Path, data_dir: Path) -> Run:
-    """The command line over a folder with the paper's files; everything is written below ``root``."""
-
-    def run(subcommand: str, *args: object) -> ETMCLI:
-        data = [f"--data.data_dir={data_dir}", "--data.batch_size=16", "--data.steps_per_epoch=null"]
-        where = [f"--trainer.default_root_dir={root}", f"--data.cache_dir={root / 'cache'}"]
-        return main([subcommand, "--data=NewsgroupsDataModule", *data, *where, *SMALL, *map(str, args)])
-
-    return run
+    """The command line on such words."""
+    return lambda subcommand, *args: main(words_of(root, data_dir, subcommand, *args))
 
 
 @pytest.fixture

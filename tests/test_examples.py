@@ -18,7 +18,9 @@ def test_a_notebook_runs(notebook: Path, tmp_path: Path, monkeypatch: pytest.Mon
     shown = nbformat.read(notebook, as_version=4)
     folder = tmp_path / "folder"
     folder.mkdir()
-    run = client.NotebookClient(deepcopy(shown), timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
+    # One text however slowly it came.
+    settings = {"timeout": 600, "coalesce_streams": True, "resources": {"metadata": {"path": str(folder)}}}
+    run = client.NotebookClient(deepcopy(shown), **settings).execute()
     assert not [*folder.iterdir()], "something was written"
     for cell, again in zip(shown.cells, run.cells, strict=True):
         if cell.cell_type == "code":

@@ -3,8 +3,16 @@
 import argparse
 
 from pytorch_lightning import Trainer
+from pytorch_lightning.trainer.connectors.checkpoint_connector import _CheckpointConnector
 
-__all__ = ["actions_of", "let_sigterm_end_the_run", "sections_of", "show_actions", "show_sections"]
+__all__ = [
+    "actions_of",
+    "leave_hpc_checkpoints",
+    "let_sigterm_end_the_run",
+    "sections_of",
+    "show_actions",
+    "show_sections",
+]
 
 Section = argparse._ArgumentGroup
 
@@ -36,3 +44,16 @@ def let_sigterm_end_the_run(trainer: Trainer) -> None:
     they are in another collective operation, that could wait for ever. It has no switch for it.
     """
     trainer._signal_connector._sigterm_notifier_fn = lambda *_: None  # type: ignore[method-assign]
+
+
+class _Connector(_CheckpointConnector):
+    _hpc_resume_path = None
+
+
+def leave_hpc_checkpoints(trainer: Trainer) -> None:
+    """Keep a job of SLURM from taking up what another one has saved.
+
+    Unasked, Lightning goes on from a ``hpc_ckpt_1.ckpt`` that lies in the folder, of whatever run. It has no switch
+    for it.
+    """
+    trainer._checkpoint_connector = _Connector(trainer)

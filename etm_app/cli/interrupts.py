@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["Interrupted", "obeying_signals"]
+__all__ = ["Interrupted", "is_first_process", "obeying_signals"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # where launchers say which of several processes this is
@@ -53,7 +53,12 @@ def obeying_signals() -> Iterator[None]:
         said = f"stopped by {interrupted}{interrupted.remedy}\n"
     gc.collect()  # what had not ended, a temporary copy that was being read say, ends with its last reference
     sys.stdout.flush()
-    if all(os.environ.get(rank, "0") == "0" for rank in RANKS):
+    if is_first_process():
         sys.stderr.write(said)
         sys.stderr.flush()
     os._exit(status)  # an exit would wait for threads that still cut texts into words
+
+
+def is_first_process() -> bool:
+    """Whether this is the one of several processes that speaks, by what their launcher says."""
+    return all(os.environ.get(rank, "0") == "0" for rank in RANKS)

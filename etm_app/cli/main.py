@@ -56,11 +56,12 @@ from etm_app.cli.guards import (
     vocab_size_of,
 )
 from etm_app.cli.help import HelpFormatter, show_data_module
-from etm_app.cli.inside import let_sigterm_end_the_run
+from etm_app.cli.inside import leave_hpc_checkpoints, let_sigterm_end_the_run
 from etm_app.cli.interrupts import Interrupted
 from etm_app.cli.memory import out_of_memory
 from etm_app.cli.parser import Parser
 from etm_app.cli.report import ReportingTrainer
+from etm_app.cli.slurm import go_on_in_job
 from etm_app.cli.sweep import SweepingTrainer, sweep_of
 from etm_app.data.datamodule import BowDataModule, vector_size_of
 from etm_app.data.document_vectors import check_vector_size
@@ -155,6 +156,7 @@ class ETMCLI(LightningCLI):
         rich.get_console().quiet = self.config[subcommand].trainer.enable_progress_bar is False
         if subcommand == "sweep":
             self._sweep = sweep_of(self.config.sweep)
+        go_on_in_job(subcommand, self.config[subcommand])
         self._checkpoint = check_checkpoint(subcommand, self.config[subcommand].get("ckpt_path"))
         self._targets = check_targets(subcommand, self.config)
         if self._checkpoint is not None:
@@ -165,18 +167,16 @@ class ETMCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Take the model's arguments from the checkpoint that was checked; Lightning would read the file again."""
         if self._checkpoint is not None:
-            model = {"model": self._trained}
-            self.config = self.parser.parse_object({self.config.subcommand: model}, self.config)
+            self.config = self.parser.parse_object({self.config.subcommand: {"model": self._trained}}, self.config)
 
     def _vocab_size(self, data: LightningDataModule | None) -> int:
         """The size of the data's vocabulary: of the checkpoint's where there is one and the data counts texts."""
-        if isinstance(data, BowDataModule):
-            check_reads_no_target(data, self._targets)  # here, as the vocabulary is the first that is computed
         if data is None:
             assert self._checkpoint is not None
             size: int = hyperparameters(self._checkpoint)["vocab_size"]
             return size
         if isinstance(data, BowDataModule):
+            check_reads_no_target(data, self._targets)  # here, as the vocabulary is the first that is computed
             check_growth(self.config.subcommand, data, self._checkpoint)
             if self._checkpoint is not None and self._checkpoint["vocab"] is not None:
                 data.use(self._checkpoint["vocab"], self._checkpoint.get("analyzer"))
@@ -341,6 +341,7 @@ class ETMCLI(LightningCLI):
             trainer.strategy.checkpoint_io = self._checkpoint_files
         if callable(signal.getsignal(signal.SIGTERM)):
             let_sigterm_end_the_run(trainer)
+        leave_hpc_checkpoints(trainer)
         return trainer
 
 

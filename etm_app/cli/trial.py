@@ -33,7 +33,7 @@ def fit_apart(config: str, folder: Path) -> str:
     log = folder / LOG
     process = get_context("spawn").Process(target=_fit, args=(config, log))
     try:
-        with _ctrl_c_here():
+        with _signals_here():
             process.start()
         process.join()
     finally:
@@ -51,12 +51,15 @@ def fit_apart(config: str, folder: Path) -> str:
 
 
 @contextmanager
-def _ctrl_c_here() -> Iterator[None]:
-    """What is started does not hear Ctrl-C, which a terminal sends to both: this process ends it, ready or not."""
+def _signals_here() -> Iterator[None]:
+    """What is started does not hear what is sent to both: this process ends it, ready or not.
+
+    A terminal sends Ctrl-C, SLURM sends SIGUSR1.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a new process inherits
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGUSR1})  # which a new process inherits
     try:
         yield
     finally:

@@ -13,9 +13,17 @@ import torch
 import torchmetrics
 from pytorch_lightning import Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.trainer.states import TrainerFn
 
 from etm_app.cli.help import HelpFormatter
-from etm_app.cli.inside import actions_of, let_sigterm_end_the_run, sections_of, show_actions, show_sections
+from etm_app.cli.inside import (
+    actions_of,
+    leave_hpc_checkpoints,
+    let_sigterm_end_the_run,
+    sections_of,
+    show_actions,
+    show_sections,
+)
 from etm_app.cli.main import EXPECTED_WARNINGS, SPARED
 from etm_app.cli.parser import Parser, condense, hint_at
 
@@ -57,6 +65,21 @@ def test_lightning_makes_its_subcommands_by_what_the_parser_offers(monkeypatch: 
     assert "other" not in listed
     assert ".add_subcommands()" in inspect.getsource(LightningCLI)
     assert ".add_subcommand(subcommand, subcommand_parser" in inspect.getsource(LightningCLI)
+
+
+def test_lightning_takes_up_what_another_job_has_saved_if_it_is_let(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    (tmp_path / "hpc_ckpt_1.ckpt").touch()
+    trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu", default_root_dir=tmp_path)
+
+    def chosen() -> object:
+        return trainer._checkpoint_connector._select_ckpt_path(TrainerFn.FITTING, None, True, True)
+
+    assert chosen() == str(tmp_path / "hpc_ckpt_1.ckpt")
+    leave_hpc_checkpoints(trainer)
+    assert chosen() is None
 
 
 def test_lightning_s_answer_to_sigterm_is_the_one_that_is_kept_away(tmp_path: Path) -> None:

@@ -155,7 +155,6 @@ def test_counting_stops_at_once_and_cleans_up(tmp_path: Path, number: signal.Sig
 def test_a_second_signal_does_not_wait_for_the_cleaning_up() -> None:
     code = """
 import os, signal
-from etm_app.cli.main import ETMCLI
 from etm_app.cli.interrupts import obeying_signals
 with obeying_signals():
     try:
