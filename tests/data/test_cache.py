@@ -20,8 +20,8 @@ from tests.data.counts.test_counts import VOCAB, X, module, write_npz, write_par
 from tests.data.test_corpus import assert_equal
 from tests.paper_files import write_part
 
-SLOW = """
-import sys, time
+WAITING = """
+import sys
 from pathlib import Path
 
 from etm_app.data.corpus import CorpusWriter
@@ -30,21 +30,22 @@ from etm_app.data.counts.counts import CountsDataModule
 finish = CorpusWriter.finish
 
 
-def slowly(self, *args):
+def when_told(self, *args):
     print("written", flush=True)
-    time.sleep(float(sys.argv[3]))
+    sys.stdin.readline()
     finish(self, *args)
 
 
-CorpusWriter.finish = slowly
+CorpusWriter.finish = when_told
 corpus = CountsDataModule(Path(sys.argv[1]), cache_dir=Path(sys.argv[2])).corpus
 print(len(corpus), corpus.counts.sum(), flush=True)
 """
 
 
-def start(path: Path, cache: Path, seconds: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", SLOW, str(path), str(cache), str(seconds)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(path: Path, cache: Path) -> subprocess.Popen[str]:
+    """A process that prepares a corpus, and finishes it when it is told."""
+    command, pipe = [sys.executable, "-c", WAITING, str(path), str(cache)], subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
 def names(cache: Path) -> list[str]:
@@ -54,13 +55,18 @@ def names(cache: Path) -> list[str]:
 
 def test_of_two_processes_at_once_one_prepares_and_one_waits(tmp_path: Path) -> None:
     path, cache = write_npz(tmp_path, X, VOCAB), tmp_path / "cache"
-    processes = [start(path, cache, 3.0) for _ in range(2)]
-    said = [process.communicate(timeout=60) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
-    assert sorted(out.splitlines().count("written") for out, _ in said) == [0, 1]
-    assert all(out.splitlines()[-1] == f"90 {X.sum()}" for out, _ in said)
-    assert sum("prepared and kept in" in errors for _, errors in said) == 1
-    assert sum("waiting for another process" in errors and "reused from" in errors for _, errors in said) == 1
+    first = start(path, cache)
+    assert first.stdout is not None
+    assert first.stdout.readline() == "written\n"
+    second = start(path, cache)
+    assert second.stderr is not None
+    waiting = next((line for line in second.stderr if "waiting for another process" in line), None)
+    said = [process.communicate("\n", timeout=60) for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0], said
+    assert waiting is not None
+    assert [out for out, _ in said] == [f"90 {X.sum()}\n"] * 2
+    assert "prepared and kept in" in said[0][1]
+    assert "reused from" in said[1][1]
     assert len(names(cache)) == 1
 
 
@@ -68,7 +74,7 @@ def test_what_a_killed_process_left_is_removed_and_what_another_writes_is_not(tm
     path, cache = write_npz(tmp_path, X, VOCAB), tmp_path / "cache"
     (tmp_path / "other").mkdir()
     other = write_npz(tmp_path / "other", X[::-1], VOCAB)
-    killed, writing = start(path, cache, 60.0), start(other, cache, 60.0)
+    killed, writing = start(path, cache), start(other, cache)
     try:
         for process in (killed, writing):
             assert process.stdout is not None
