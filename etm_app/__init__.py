@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from etm_app.estimator.topics import ETMTopics
     from etm_app.model import ETM
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # Imported when first used: `import etm_app` must not wait for torch, nor must the processes that parse docstrings.
 _HOMES = {
