@@ -43,6 +43,12 @@ class EvaluatedModel(TopicModel, LightningModule):
         """How many processes have a share of each step."""
         return 1 if self._trainer is None else self.trainer.world_size
 
+    @property
+    def loss_scale(self) -> float | None:
+        """What the loss of a step is multiplied by, so that its gradients are none that half precision takes for 0."""
+        scaler = None if self._trainer is None else getattr(self.trainer.precision_plugin, "scaler", None)
+        return None if scaler is None else float(scaler.get_scale())
+
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> BowBatch:
         """Turn dense counts [B, V] of a user's own LightningDataModule into a BowBatch.
 

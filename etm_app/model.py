@@ -218,7 +218,7 @@ class ETM(EditedModel):
 
     def on_after_backward(self) -> None:
         """Count what the batch tells of topics and words, for who goes on with other documents."""
-        self.memory.count(self.num_processes)
+        self.memory.count(self.num_processes, self.loss_scale)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Choose the inference, once the topics tell: before any evaluation of an epoch that is not shorter."""

@@ -76,7 +76,7 @@ def take_old_names(model: TopicModel, state_dict: dict[str, Any], *_: object) ->
             state_dict.setdefault(name, torch.empty_like(buffer[:0]))
     state_dict.setdefault("seen", torch.zeros_like(model.seen))  # not counted, nor anything remembered
     topics, sizes = state_dict.get("memory.beta_by_word"), state_dict.get("memory.sizes")
-    if topics is not None and sizes is not None and topics.shape[1:] == sizes.shape[: topics.ndim - 1]:
+    if topics is not None and sizes is not None and topics.shape[1:] == sizes.shape[topics.ndim == 1 :]:
         state_dict["memory.topics"] = state_dict.pop("memory.beta_by_word")
         state_dict["memory.words"] = topics * sizes  # what topics expect of documents before
     for name, buffer in model.memory.named_buffers(prefix="memory"):

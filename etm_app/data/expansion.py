@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import re
 import sys
 import zipfile
 import zlib
@@ -35,6 +36,7 @@ __all__ = [
     "check_archive",
     "check_expansion",
     "check_lines",
+    "is_absurd",
     "is_compressed",
     "opened",
 ]
@@ -50,7 +52,13 @@ COMPRESSED = (*OPENERS,)
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 ZLIB = (b"x\x01", b"x\x9c", b"x\xda")
 DECOMPRESSED_BY_POLARS = (GZIP, ZSTD, *ZLIB)
+OPENING = re.compile(rb'[\n\r,;|\t]"')  # a quoted field of CSV
 DAMAGES = (zipfile.BadZipFile, lzma.LZMAError, zlib.error, zstd.ZstdError, RuntimeError, NotImplementedError)
+
+
+def is_absurd(expanded: int, compressed: int) -> bool:
+    """Whether so many bytes are more than an honest file expands to that has so many."""
+    return expanded > max(ALWAYS_EXPANDED, MAX_EXPANSION * compressed)
 
 
 def check_expansion(what: str, expanded: int, compressed: int) -> None:
@@ -64,7 +72,7 @@ def check_expansion(what: str, expanded: int, compressed: int) -> None:
     Raises:
         UserError: It expands absurdly.
     """
-    if expanded > max(ALWAYS_EXPANDED, MAX_EXPANSION * compressed):
+    if is_absurd(expanded, compressed):
         raise UserError(
             f"{what} has {compressed:,} bytes and expands to {expanded:,} or more; expected at most {MAX_EXPANSION} "
             "times as many, as of honest ones: if it is meant so, write it anew with less compression."
@@ -180,7 +188,7 @@ def check_lines(path: Path, what: str, quoted: bool = False) -> None:
                 inside ^= bool(piece.count(b'"') & 1)
             else:
                 size = len(piece) - 1 - end if (end := piece.rfind(b"\n")) >= 0 else size + len(piece)
-            if size > LONGEST_LINE:
+            if size > LONGEST_LINE and (not quoted or _has_long_row(path, what)):
                 row = "row of CSV, maybe with quotes that nothing closes" if quoted else "line"
                 raise UserError(f"{what} has a {row}, of more than {LONGEST_LINE:,} bytes; expected shorter ones.")
 
@@ -195,3 +203,30 @@ def _ends_row(piece: bytes, inside: bool) -> bool:
         if quote < 0:
             return False
         at, inside = quote + 1, not inside
+
+
+def _has_long_row(path: Path, what: str) -> bool:
+    """Whether a row of CSV is too long, where a quote opens a field only as its first byte: 5" in it is text."""
+    size, inside, before = 0, False, b"\n"
+    with opened(path, what) as file:
+        while piece := file.read(PIECE):
+            data = before + piece
+            start, at = 1 - size, 1  # of the row, which may have begun in a piece before, and of what is to be seen
+            while at < len(data):
+                if inside:
+                    quote = data.find(b'"', at)
+                    at = quote + 1 if quote >= 0 else len(data)
+                    if data[at : at + 1] == b'"':  # two of them are one that belongs to the field
+                        at += 1
+                    elif quote >= 0:
+                        inside = False
+                    continue
+                opening = OPENING.search(data, at - 1)
+                end = opening.end() if opening else len(data)
+                if (newline := data.rfind(b"\n", at, end)) >= 0:
+                    start = newline + 1
+                inside, at = opening is not None, end
+            size, before = len(data) - start, data[-1:]
+            if size > LONGEST_LINE:
+                return True
+    return False

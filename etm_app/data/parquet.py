@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from etm_app.data.expansion import check_expansion
+from etm_app.data.expansion import check_expansion, is_absurd
 from etm_app.errors import UserError
 
 __all__ = ["check_parquet"]
@@ -45,7 +45,7 @@ def check_parquet(path: Path, what: str, columns: Collection[str] | None = None)
         UserError: It expands absurdly.
     """
     size = path.stat().st_size
-    total = rows = read = 0
+    total = rows = read = untold = 0
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             footer = _footer(content)
@@ -55,8 +55,11 @@ def check_parquet(path: Path, what: str, columns: Collection[str] | None = None)
                 expanded = 0
                 for chunk in (column[METADATA] for column in group[COLUMNS]):
                     read += chunk[COMPRESSED_SIZE]
+                    if read > size:  # before the pages are walked, which may be the same for all chunks
+                        raise ValueError(f"columns of {read:,} bytes in {size:,}")
                     if columns is None or chunk[PATH][0].decode() in columns:
-                        expanded += _expanded(content, chunk, group[NUM_ROWS], max(longest, 0))
+                        told, repeated = _expanded(content, chunk, group[NUM_ROWS], max(longest, 0))
+                        expanded, untold = expanded + told, untold + repeated
                 total += expanded
                 check_expansion(what, total, size)
                 if expanded > AT_ONCE:
@@ -64,8 +67,13 @@ def check_parquet(path: Path, what: str, columns: Collection[str] | None = None)
                         f"{what} expands to {expanded:,} bytes in row group {number} (from 0), which is read as a "
                         f"whole; expected at most {AT_ONCE:,}: write it with smaller ones."
                     )
-            if rows != footer[ALL_ROWS] or read > size:
-                raise ValueError(f"row groups of {rows:,} rows and {read:,} bytes for {footer[ALL_ROWS]:,} rows")
+            if is_absurd(total + untold, size):
+                raise UserError(
+                    f"{what} has strings in the encoding DELTA_BYTE_ARRAY, of which nothing tells how long they are: "
+                    f"{untold:,} bytes at most; expected them in another: write it with PLAIN or a dictionary."
+                )
+            if rows != footer[ALL_ROWS]:
+                raise ValueError(f"row groups of {rows:,} rows for {footer[ALL_ROWS]:,}")
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         if isinstance(error, UserError):
             raise
@@ -79,14 +87,18 @@ def _footer(content: mmap.mmap) -> dict[int, Any]:
     return _Thrift(content, len(content) - 8 - length).struct()
 
 
-def _expanded(content: mmap.mmap, chunk: dict[int, Any], num_rows: int, longest: int) -> int:
-    """Bytes that the values of a column take in a row group: those of its pages, and a width for each."""
+def _expanded(content: mmap.mmap, chunk: dict[int, Any], num_rows: int, longest: int) -> tuple[int, int]:
+    """Bytes that the values of a column take in a row group: those of its pages, and a width for each.
+
+    Returns:
+        These, and what may come to them where each value may begin as all of the one before.
+    """
     width = WIDTHS[chunk[TYPE]] + longest * (chunk[TYPE] == FIXED_LENGTH)
     at = chunk.get(DICTIONARY_OFFSET) or chunk[DATA_OFFSET]
     end = at + chunk[COMPRESSED_SIZE]
     if not 0 <= at <= end <= len(content):
         raise ValueError(f"a column at the bytes {at:,} to {end:,} of {len(content):,}")
-    expanded: int = 0
+    expanded = untold = 0
     while at < end:
         page = (header := _Thrift(content, at)).struct()
         size, compressed = page[PAGE_EXPANDED], page[PAGE_COMPRESSED]
@@ -94,12 +106,12 @@ def _expanded(content: mmap.mmap, chunk: dict[int, Any], num_rows: int, longest:
         num_values = page[kind][IN_PAGE] if kind else 0
         if min(size, compressed, num_values) < 0:
             raise ValueError(f"a page of {size:,} bytes and {num_values:,} values")
-        # In this encoding each value may have all bytes of the one before for its own beginning.
-        repeated = kind and page[kind][PAGE_KINDS[kind]] == DELTA_BYTE_ARRAY
-        expanded += size + num_values * (size if repeated else width)
+        expanded += size + num_values * width
+        if kind and page[kind][PAGE_KINDS[kind]] == DELTA_BYTE_ARRAY:
+            untold += num_values * size
         at = header.at + compressed
     stated: int = width * max(num_rows, chunk[NUM_VALUES])
-    return max(expanded, stated)
+    return max(expanded, stated), untold
 
 
 class _Thrift:

@@ -71,6 +71,7 @@ class Memory(nn.Module):
 
     def expect(self, beta_by_word: Tensor, sizes: Tensor) -> None:
         """Take what topics expect, as in `place`, for counted where nothing was."""
+        self.counts = self.counts.clamp(min=0)  # none is negative, but a checkpoint may be a stranger's
         if not self.counts.any():
             self.counts = beta_by_word.detach() * sizes.detach()
 
@@ -105,22 +106,32 @@ class Memory(nn.Module):
         return (num_documents * loss + before) / (num_documents + self.num_documents)
 
     @torch.no_grad()
-    def count(self, num_processes: int) -> None:
+    def count(self, num_processes: int, scale: float | None = None) -> None:
         """Count what the batch expects of which the loss was, once it has gradients.
 
         Args:
             num_processes: How many have a share of the batch each.
+            scale: What the loss was multiplied by for half precision, None for nothing; where that was too much, the
+                gradient is not finite, and such a batch is no step of training.
         """
         if self._latest is None or (beta_by_word := self._latest[0]).grad is None:
             return
         if self.counts.shape != beta_by_word.shape:
             self.counts = torch.zeros_like(beta_by_word)
         gradient, share = total(beta_by_word.grad, num_processes), self._latest[1]
+        self._latest = None
+        if scale is not None:
+            gradient = gradient / scale
+            if not gradient.isfinite().all():
+                return
         if num_processes > 1:
             share = float(total(gradient.new_tensor(share), num_processes))
         share = min(share, 1.0)
         self.counts.mul_(1 - share).addcmul_(beta_by_word, gradient, value=-share)
-        self._latest = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the batch of a step that was broken off, whose graph can't be copied."""
+        return {**self.__dict__, "_latest": None}
 
 
 def _take_shapes(memory: Memory, state_dict: dict[str, Any], prefix: str, *_: object) -> None:

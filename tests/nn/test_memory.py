@@ -1,6 +1,9 @@
 """Documents that are no longer there: what their expected counts do to a loss."""
 
+from copy import deepcopy
+
 import numpy as np
+import pytest
 import torch
 
 from etm_app.nn.memory import Memory
@@ -51,6 +54,37 @@ def test_of_words_that_were_not_known_nothing_is_remembered() -> None:
     known = memory(constant, 10, logits.softmax(0), sizes.log_softmax(0), 1)
     grown = torch.cat((logits, topics(4, seed=2)[0]))
     torch.testing.assert_close(memory(constant, 10, grown.softmax(0), sizes.log_softmax(0), 1), known)
+
+
+def counting(loss: torch.Tensor, words: torch.Tensor, scale: float = 1.0) -> Memory:
+    memory = Memory()
+    beta = words.detach().softmax(0).requires_grad_()
+    (memory(loss - beta.log().sum(), 10, beta, None, 10) * scale).backward()
+    return memory
+
+
+def test_counts_are_not_of_the_scale_of_half_precision() -> None:
+    words, loss = topics()[0], torch.tensor(5.0)
+    plain, scaled, too_much = counting(loss, words), counting(loss, words, 2.0**16), counting(loss, words, float("inf"))
+    plain.count(1)
+    scaled.count(1, 2.0**16)
+    too_much.count(1, float("inf"))
+    torch.testing.assert_close(scaled.counts, plain.counts)
+    assert not too_much.counts.any()
+
+
+def test_a_step_that_was_broken_off_can_be_copied() -> None:
+    memory = deepcopy(counting(torch.tensor(5.0), topics()[0]))
+    memory.count(1)
+    assert not memory.counts.numel()
+
+
+@pytest.mark.parametrize("counts", [torch.zeros(7, 3), -torch.ones(7, 3)])
+def test_counts_that_are_none_leave_what_the_topics_expect(counts: torch.Tensor) -> None:
+    memory, logits = Memory(), topics()[0]
+    memory.counts = counts.double()
+    memory.place(logits.softmax(0), torch.full((3,), 1 / 3).double())
+    torch.testing.assert_close(memory.words, logits.softmax(0).detach() / 3)
 
 
 def test_without_documents_before_the_loss_stays() -> None:

@@ -21,6 +21,7 @@ Array = Numbers | list[Numbers]  # a list is a cell array, flat
 
 HEADER = 128  # bytes before the first variable, the last two of which are the order of bytes
 ORDERS = {b"IM": "<", b"MI": ">"}
+HDF = b"MATLAB 7.3"  # what starts with it is HDF5
 # Kinds of elements: of numbers with their types, arrays, and compressed ones.
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 ARRAY, COMPRESSED = 14, 15
@@ -29,8 +30,8 @@ COMPLEX = 0x800
 MOST_OF_NOTHING = 1_000_000  # rows without columns
 
 
-def read_matlab(path: Path, what: str) -> dict[str, Array]:
-    """The arrays of numbers in a file, and the cell arrays of such, by their names; what else there is is left out.
+def read_matlab(path: Path, what: str) -> dict[str, Array | None]:
+    """The arrays of numbers in a file, and the cell arrays of such, by their names; None for what is something else.
 
     Args:
         path: The file.
@@ -42,8 +43,10 @@ def read_matlab(path: Path, what: str) -> dict[str, Array]:
     """
     content = memoryview(path.read_bytes())
     if (order := ORDERS.get(bytes(content[HEADER - 2 : HEADER]))) is None:
-        raise ValueError("it has no header of a MATLAB 5 file")
-    found: dict[str, Array] = {}
+        raise ValueError("it has no header of a MATLAB 5 file: save it with -v7")
+    if bytes(content[: len(HDF)]) == HDF:
+        raise ValueError("it is of MATLAB 7.3, another format: save it with -v7")
+    found: dict[str, Array | None] = {}
     expanded = 0
     for kind, data in _elements(content[HEADER:], order):
         if kind == COMPRESSED:
@@ -53,8 +56,7 @@ def read_matlab(path: Path, what: str) -> dict[str, Array]:
         if kind != ARRAY:
             raise ValueError(f"a variable of the kind {kind}")
         name, array = _array(data, order)
-        if array is not None:
-            found[name] = array
+        found[name] = array
     return found
 
 
@@ -97,13 +99,14 @@ def _array(data: memoryview, order: str, is_cell: bool = False) -> tuple[str, Ar
     array: Array | None = None
     if kind & 0xFF == CELLS and not is_cell:
         cells = [_array(cell, order, is_cell=True)[1] for of, cell in parts if of == ARRAY]
-        array = [cell for cell in cells if isinstance(cell, np.ndarray)]
-        if len(array) != prod(lengths):
-            raise ValueError(f"{len(array):,} cells of numbers, of {lengths}")
-    elif kind & 0xFF in OF_NUMBERS:
+        if len(cells) != prod(lengths):
+            raise ValueError(f"{len(cells):,} cells, of {lengths}")
+        of_numbers = [cell for cell in cells if isinstance(cell, np.ndarray)]
+        array = of_numbers if len(of_numbers) == len(cells) else None
+    elif kind & 0xFF in OF_NUMBERS and not kind & COMPLEX:
         of, numbers = next(parts, (0, data[:0]))
-        if of not in NUMBERS or kind & COMPLEX:
-            raise ValueError(f"an array of elements of the kind {of}, flags {kind:x}")
+        if of not in NUMBERS:
+            raise ValueError(f"an array of elements of the kind {of}")
         array = np.frombuffer(numbers, f"{order}{NUMBERS[of]}").reshape(lengths, order="F")
         if not array.size and max(lengths, default=0) > MOST_OF_NOTHING:
             raise ValueError(f"an array of {lengths}, in which there is nothing")

@@ -171,13 +171,15 @@ def _read_rows(files: PaperFiles, part: str, what: str) -> list[NDArray[Any]]:
     assert path is not None  # checked by the caller for all files at once
     try:
         variables = read_matlab(path, f"{files.argument}: {path}")
-        array = variables[what] if what in variables else next(iter(variables.values()))
+        array = variables[what] if what in variables else next(iter(variables.values()), None)
+        if array is None:
+            raise ValueError(f"{what if what in variables else 'what it has'} is no array of numbers")
         if isinstance(array, list):
             return [np.ravel(cell) for cell in array]
         return list(np.atleast_2d(array))
     except UserError:
         raise
-    except (OSError, ValueError, StopIteration, struct.error, zlib.error) as error:
+    except (OSError, ValueError, struct.error, zlib.error) as error:
         raise UserError(
             f"{files.argument}: {path} cannot be read ({type(error).__name__}: {error}); "
             f"expected a MATLAB 5 file with one row of numbers a document."

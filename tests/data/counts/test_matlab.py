@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as drawn
@@ -44,16 +45,28 @@ def test_numbers_are_those_of_scipy(tmp_path: Path, array: NDArray[np.generic], 
 @given(st.lists(arrays, min_size=1, max_size=5), st.booleans())
 def test_cells_are_those_of_scipy(tmp_path: Path, of: list[NDArray[np.generic]], compressed: bool) -> None:
     path = written(tmp_path / "a.mat", {"tokens": cells(of)}, compressed)
-    for found, expected in zip(read_matlab(path, "a.mat")["tokens"], loadmat(path)["tokens"].ravel(), strict=True):
+    tokens = read_matlab(path, "a.mat")["tokens"]
+    assert isinstance(tokens, list)
+    for found, expected in zip(tokens, loadmat(path)["tokens"].ravel(), strict=True):
         np.testing.assert_array_equal(found, expected)
 
 
-def test_what_is_of_no_numbers_is_left_out(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.mat", {"note": "made by hand", "of": {"a": 1}, "tokens": np.arange(4)})
-    assert [*read_matlab(path, "a.mat")] == ["tokens"]
-    nested = written(tmp_path / "b.mat", {"tokens": cells([cells([np.arange(3)])])})
-    with pytest.raises(ValueError, match="cells of numbers"):
-        read_matlab(nested, "b.mat")
+OTHERS: dict[str, object] = {
+    "text": "made by hand",
+    "a struct": {"a": 1},
+    "cells of text": np.array([["one", "two"]], object),
+    "cells of cells": cells([cells([np.arange(3)])]),
+    "complex": np.array([1j, 2]),
+    "sparse": sp.csc_array(np.eye(3)),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_of_no_numbers_is_left_out(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path / "a.mat", {"other": OTHERS[name], "tokens": np.arange(4)})
+    found = read_matlab(path, "a.mat")
+    assert found["other"] is None
+    np.testing.assert_array_equal(found["tokens"], [[0, 1, 2, 3]])
 
 
 @given(st.data(), st.booleans())
@@ -69,7 +82,7 @@ def test_a_damaged_file_is_refused_or_read(tmp_path: Path, data: st.DataObject, 
         found = read_matlab(tmp_path / "b.mat", "b.mat")
     except DAMAGES:
         return
-    assert all(isinstance(array, list | np.ndarray) for array in found.values())
+    assert all(array is None or isinstance(array, list | np.ndarray) for array in found.values())
 
 
 def element(kind: int, content: bytes) -> bytes:
@@ -90,6 +103,7 @@ ABSURD = {
     "a kind of no numbers": of_one((1, 1), element(16, bytes(8))),
     "a variable that is none": bytes(124) + b"\x00\x01IM" + element(9, bytes(8)),
     "no header": b"tokens",
+    "HDF5": b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(400),
 }
 
 
