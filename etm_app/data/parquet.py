@@ -54,7 +54,7 @@ def check_parquet(path: Path, what: str, columns: Collection[str] | None = None)
                 rows += group[NUM_ROWS]
                 expanded = 0
                 for chunk in (column[METADATA] for column in group[COLUMNS]):
-                    read += chunk[COMPRESSED_SIZE]
+                    read += max(chunk[COMPRESSED_SIZE], 0)
                     if read > size:  # before the pages are walked, which may be the same for all chunks
                         raise ValueError(f"columns of {read:,} bytes in {size:,}")
                     if columns is None or chunk[PATH][0].decode() in columns:

@@ -9,7 +9,7 @@ import sys
 import tracemalloc
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -344,6 +344,35 @@ def test_strings_of_a_delta_encoding_may_be_any_length(tmp_path: Path, low: None
     assert 200 * path.stat().st_size < 3_000_000
     with pytest.raises(UserError, match=r"DELTA_BYTE_ARRAY.* write it with PLAIN or a dictionary"):
         texts(path)
+
+
+def thrift(*fields: tuple[int, int | bytes]) -> bytes:
+    """A structure in Thrift's compact protocol: its numbers, or bytes with the kind before them."""
+    written, before = b"", 0
+    for number, value in fields:
+        kind, content = (6, varint(value << 1)) if isinstance(value, int) else (value[0], value[1:])
+        written += bytes([number - before << 4 | kind]) + content
+        before = number
+    return written + b"\0"
+
+
+def varint(value: int) -> bytes:
+    return (bytes([value & 127 | 128]) + varint(value >> 7)) if value > 127 else bytes([value])
+
+
+def listed(kind: int, items: Sequence[bytes]) -> bytes:
+    return bytes([9, 0xF0 | kind]) + varint(len(items)) + b"".join(items)
+
+
+def test_columns_that_share_their_pages_are_refused_at_once(tmp_path: Path) -> None:
+    """Else each page is walked for each column: a file of a megabyte would take hours."""
+    pages, number = thrift((2, 0), (3, 0)) * 3_000, 3_000
+    chunk = thrift((1, 1), (3, listed(8, [b"\x04text"])), (5, 0), (7, len(pages)), (9, 4))
+    group = thrift((1, listed(12, [thrift((3, bytes([12]) + chunk))] * number)), (3, 0))
+    footer = thrift((2, listed(12, [])), (3, 0), (4, listed(12, [group])))
+    (path := tmp_path / "a.parquet").write_bytes(b"PAR1" + pages + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    with pytest.raises(OSError, match="columns of"):
+        check_parquet(path, "it")
 
 
 def test_a_damaged_footer_is_refused_in_bounded_time(tmp_path: Path) -> None:
