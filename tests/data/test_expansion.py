@@ -318,7 +318,8 @@ def test_parquet_as_others_write_it_is_read(tmp_path: Path) -> None:
     for codec in ("uncompressed", "snappy", "gzip", "zstd", "brotli", "lz4"):
         many.write_parquet(tmp_path / f"{codec}.parquet", compression=codec)  # type: ignore[arg-type]
     for version in ("V1", "V2"):
-        duckdb.sql(f"COPY many TO '{tmp_path}/{version}.parquet' (PARQUET_VERSION {version})")
+        copied = f"COPY (FROM '{tmp_path}/uncompressed.parquet') TO '{tmp_path}/{version}.parquet'"
+        duckdb.sql(f"{copied} (PARQUET_VERSION {version})")
     for path in tmp_path.glob("*.parquet"):
         assert path.stat().st_size < 30_000_000
         check_parquet(path, "it")
