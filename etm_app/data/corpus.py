@@ -384,9 +384,9 @@ class CorpusWriter:
             array.close()
         (self.partial / "vocab.txt").write_bytes("".join(f"{word}\n" for word in vocab).encode("utf-8"))
         documents.write_ipc(self.partial / "documents.arrow", compression="uncompressed")
-        meta = {"vocab_size": len(vocab), "arrays": list(self._arrays), **meta}
         files = {path.name: content_digest(path) for path in sorted(self.partial.iterdir())}
-        meta = {"format_version": FORMAT_VERSION, **meta, "files": files}
+        sizes = {"format_version": FORMAT_VERSION, "vocab_size": len(vocab), "arrays": list(self._arrays)}
+        meta = {**sizes, **meta, "files": files}
         written = {"digest": _digest_of(meta), **meta}
         (self.partial / META).write_text(json.dumps(written, indent=2, ensure_ascii=False), encoding="utf-8")
         if self.folder.exists():

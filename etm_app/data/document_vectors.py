@@ -217,7 +217,8 @@ class VectorFile:
                 f"has the columns {', '.join(schema)[:300]}; expected {VECTOR!r} with lists of numbers, or 'dim_0' to "
                 "the last with a number each"
             )
-        self._check_expansion([VECTOR] if VECTOR in schema else numbered)
+        read = [*([VECTOR] if VECTOR in schema else numbered), *filter(None, [self._id_column])]
+        check_parquet(self.path, f"data.document_embeddings: {self.path}", read)
         self._vectors = self._scan().select(vector.cast(pl.List(pl.Float32)).alias(VECTOR))
         lengths = self._vectors.head(1).select(pl.col(VECTOR).list.len()).collect()[VECTOR]
         return int(self._scan().select(pl.len()).collect().item()), int(lengths.sum())  # 0 where there is none
@@ -238,10 +239,6 @@ class VectorFile:
         if start != self.num_rows:
             raise ValueError(f"it has {start:,} rows, its footer states {self.num_rows:,}")
         return vectors
-
-    def _check_expansion(self, columns: list[str]) -> None:
-        columns = [*columns, *filter(None, [self._id_column])]
-        check_parquet(self.path, f"data.document_embeddings: {self.path}", columns)
 
     @cached_property
     def _sorted_ids(self) -> tuple[pl.Series, NDArray[np.int64]]:

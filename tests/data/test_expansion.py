@@ -239,6 +239,18 @@ def test_lines_that_would_fill_memory_are_refused(
     check_lines(tmp_path / "plain.txt", "it")  # in memory it is no larger than on disk
 
 
+def test_a_file_with_a_quote_within_a_field_is_looked_through_twice_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expansion, "LONGEST_LINE", 100_000)
+    monkeypatch.setattr(expansion, "PIECE", 1 << 14)
+    (path := tmp_path / "a.csv.gz").write_bytes(PACK[".gz"](b'text,n\na 5" disk,1\n' + b"abc,2\n" * 300_000))
+    seen = []
+    monkeypatch.setattr(expansion, "opened", lambda *of: seen.append(of) or opened(*of))
+    check_lines(path, "it", quoted=True)
+    assert len(seen) == 2
+
+
 @pytest.mark.parametrize("name", ["a.txt.gz", "b.csv.gz"])
 def test_a_compressed_document_is_no_longer_than_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
